@@ -17,6 +17,7 @@ from tui_feeder.engine.acquisition.gap_detection import GapDetection
 from tui_feeder.engine.acquisition.history_progress import HistoryProgressMeter, WholeHistory, progress_line
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.listing_notes import ListingNotes
+from tui_feeder.engine.acquisition.live_trades import LiveTrades
 from tui_feeder.engine.acquisition.queue_opener import QueueOpener
 from tui_feeder.engine.acquisition.recovery import Recovery
 from tui_feeder.engine.acquisition.repairs import Repairs
@@ -42,6 +43,7 @@ from tui_feeder.engine.core.journal import Journal, shortened, warnings_shown
 from tui_feeder.engine.core.latency import Latency
 from tui_feeder.engine.core.supervisor import Supervisor, heartbeat
 from tui_feeder.engine.derived.profile_builder import ProfileBuilder
+from tui_feeder.engine.derived.settings import profile_settings
 from tui_feeder.engine.exchanges.base import Exchange, StreamHandlers, Streams, StreamSocket
 from tui_feeder.engine.health import SymbolHealth, feeder_health
 from tui_feeder.engine.minute_log import MinuteLog
@@ -131,6 +133,10 @@ class Engine:
         self.trade_id_check = TradeIdCheck(store, self.recovery, self.journal, exchange)
         handlers = StreamHandlers(self._frame, self._stream_fault, trade_ids=self.trade_id_check.frame)
         self.streams: Streams = exchange.streams(handlers)
+        self.live_trades = LiveTrades(
+            config.trades, store, exchange, self.journal, self.ingest, self.supervisor, self._closed,
+            self._counts_trades, self._rebuild,
+        )  # fmt: skip
         app = config.application
         self.gap_detection = GapDetection(
             self.tracked,
@@ -256,7 +262,7 @@ class Engine:
         wanted = self.config.application.symbols
         check_symbols(symbols, wanted, subscriptions, self.store, self.exchange.address)
         check_store_age(symbols, self.store, self.clock.now())
-        subscriptions.subscribe = self.streams.assign
+        subscriptions.subscribe = self._subscribe
         self.queue_opener.on_resumed = self.ownership.resumed
         await self.ownership.join(self)
         self.state = "backfill"
@@ -283,9 +289,10 @@ class Engine:
         if self.config.trades.symbols:
             trades = TradeDays(
                 self.config.trades, self.store, self.exchange, self.clock, self.journal, self.workers,
-                self.tracked,
+                self.tracked, self._day_of_trades_kept,
             )  # fmt: skip
             self.supervisor.start("trades", trades.run)
+            self.supervisor.start("live trades", self.live_trades.run)
         if self.partitions is not None:
             self.supervisor.start("partitions", self.partitions.run)
         if self._months is not None:
@@ -307,7 +314,8 @@ class Engine:
         for part in ("history", "inherited"):
             self.supervisor.cancel(f"{part} {symbol}")
         for keeper in (
-            self.repairs, self.alerts, self.checkpoints, self.profiles, self.ownership, self.trade_id_check
+            self.repairs, self.alerts, self.checkpoints, self.profiles, self.ownership, self.trade_id_check,
+            self.live_trades,
         ):  # fmt: skip
             keeper.forget(symbol)
 
@@ -362,6 +370,7 @@ class Engine:
         await self.supervisor.stop(
             *(name for name in self.supervisor.states if not name.startswith("alert "))
         )
+        self.live_trades.stop()
         await self.trade_id_check.stop()
         await self.recovery.stop()
         try:
@@ -436,11 +445,30 @@ class Engine:
             if closed:
                 if (tracked := self.tracked.get(symbol)) is not None and tracked.phase == "no data":
                     tracked.wake.set()  # its candles begin
-                self.ingest.closed(symbol, candle, Source.STREAM, now)
+                self.live_trades.closed(symbol, candle)
             else:
                 self.ingest.forming(symbol, candle, now)
         except Exception as error:  # the other symbols of the socket have no part in it
             self.crashed(symbol, error)
+
+    def _closed(self, symbol: str, candle: Candle) -> None:
+        """A closing frame whose trades are here, or not waited for any more."""
+        try:
+            self.ingest.closed(symbol, candle, Source.STREAM, self.clock.now())
+        except Exception as error:
+            self.crashed(symbol, error)
+
+    def _counts_trades(self, symbol: str) -> bool:
+        settings = profile_settings(self.config, symbol, None)
+        return settings is not None and settings.source == "trades"
+
+    def _day_of_trades_kept(self, symbol: str, changed: int | None) -> None:
+        self.live_trades.day_kept(symbol, changed)
+        self.profiles.repaired(symbol)
+
+    def _subscribe(self, symbols: list[str]) -> None:
+        self.streams.assign(symbols)
+        self.live_trades.assign(symbols)
 
     def _leaf_fields(self, symbol: str, day: int) -> tuple[dict[str, object], str]:
         """What the leaf of a signed day has beside its minutes, and lacks. Runs in the worker thread."""

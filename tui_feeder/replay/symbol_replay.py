@@ -12,6 +12,7 @@ from tui_feeder.engine.core.decimals import places
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.increment_fit import profile_note
 from tui_feeder.engine.derived.inputs import inputs_of, load_pipeline
+from tui_feeder.engine.derived.minute_ladders import Ladders
 from tui_feeder.engine.derived.settings import indicators_of
 from tui_feeder.engine.snapshots import timeframe_views
 from tui_feeder.engine.storage.store import Store
@@ -46,6 +47,7 @@ class SymbolReplay:
         self._stored = self._state()
         self._spans = [kind.span(period) for kind, period in indicators_of(config)]
         self._pipeline = load_pipeline(store, config, symbol, moment)
+        self._ladders = Ladders(store)
         recent = store.read(symbol, moment - DAY_MS - MINUTE_MS, moment)
         self._day = DayWindow()
         self._day.load(recent)
@@ -99,7 +101,7 @@ class SymbolReplay:
             self.reached = until
 
     def _count(self, candle: Candle, on_message: Callable[[Candle, Message], None]) -> None:
-        message = count_minute(self._store, self._pipeline, candle)
+        message = count_minute(self._store, self._pipeline, candle, ladders=self._ladders)
         self._before_last = None if self._last is None else self._last.close
         self._last = candle
         self._day.add(candle)

@@ -18,6 +18,7 @@ from tui_feeder.engine.analytics.profile.day_profile import DayProfile, profile_
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, ROW, Rows, Source, to_candles
 from tui_feeder.engine.derived.count_minute import count_minute
+from tui_feeder.engine.derived.day_ranges import ranges_before
 from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import profile_settings
@@ -29,7 +30,6 @@ from tui_feeder.engine.derived.stored_profiles import (
     days_wanted,
     decode,
     encode,
-    ranges_before,
     read_profiles,
     stamp_of,
 )

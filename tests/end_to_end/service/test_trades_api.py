@@ -83,4 +83,8 @@ async def test_trades_of_days_come_from_the_archive_and_are_exact(tmp_path: Path
         await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=2026-03-01", 404)
         await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=yesterday", 400)
         await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}", 400)
-        await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}&start={TODAY}", 404)
+        # Of today live trades: exact from the first whole minute on.
+        live = f"/api/v1/ladder?symbol={SYMBOL}&start={NOON}&limit=60"
+        known = [minute["known"] for minute in (await feeder.get(live))["minutes"]]
+        assert {"exact", "candle"} >= set(known) - {"partial"}
+        await feeder.get(f"/api/v1/ladder?symbol={SYMBOL}&start={DAY - 5 * DAY_MS}", 404)

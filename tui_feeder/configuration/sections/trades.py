@@ -11,10 +11,10 @@ from tui_feeder.configuration.values import Key
 
 
 class Trades(Struct, frozen=True):
-    """Trades of the exchange's archive, kept as volume bought and sold at each price: docs/orderflow.md."""
+    """Live trades and those of the archive, as volume bought and sold at each price: docs/orderflow.md."""
 
     symbols: Annotated[
         SymbolNames,
-        Key("followed symbols whose days are read once they are published; none: no trades are read"),
+        Key("followed symbols whose trades are read, live and of days that are published; none: no trades"),
     ] = ()
     days: Annotated[int, Key("UTC days before today that are read and kept", 1, 400)] = 7

@@ -16,6 +16,10 @@ class ProfileKeys(Struct, frozen=True):
     """What can be set for all symbols, and for one."""
 
     enabled: Annotated[bool, Key("keep a volume profile for each symbol and UTC day")] = True
+    source: Annotated[
+        Literal["trades", "candles"],
+        Key("volume where it was traded, of symbols whose trades are read ([trades]), or where candles were"),
+    ] = "trades"
     price_increment_mode: Annotated[
         Literal["Auto", "Fixed", "Adaptive"],
         Key("row height: fitted to each symbol's range, stated, or fitted between two limits"),

@@ -21,6 +21,7 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.bar_messages import bar_messages
 from tui_feeder.engine.derived.count_minute import count_minute
+from tui_feeder.engine.derived.minute_ladders import Ladders
 from tui_feeder.engine.storage.store import Store, Written
 
 #: Minutes a queue holds back at most while a hole before them is being filled.
@@ -136,6 +137,7 @@ class Ingest:
         quarantine: Callable[[str, Candle, Source, str], None],
     ) -> None:
         self.queues: dict[str, SymbolQueue] = {}
+        self.ladders = Ladders(store)
         self._store = store
         self._journal = journal
         self._listener = listener
@@ -334,7 +336,7 @@ class Ingest:
                     for candle, stored_source in zip(to_candles(rows), sources.tolist(), strict=True):
                         if candle.open_time != queue.next:
                             break
-                        message = count_minute(self._store, pipeline, candle)
+                        message = count_minute(self._store, pipeline, candle, ladders=self.ladders)
                         payload = encode(message)
                         bars = bar_messages(self._store, pipeline, candle)
                         stored = self._store.set_watermark(
@@ -348,7 +350,7 @@ class Ingest:
                 if waiting is None:
                     break
                 candle, source = waiting
-                message = count_minute(self._store, pipeline, candle)
+                message = count_minute(self._store, pipeline, candle, ladders=self.ladders)
                 payload = encode(message)
                 bars = bar_messages(self._store, pipeline, candle)
                 added = self._store.append(queue.symbol, candle, source, payload=payload, more=bars)

@@ -16,7 +16,7 @@ from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, to_candles
 from tui_feeder.engine.core.clock import ExchangeClock
-from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.derived.bar_messages import bar_messages
 from tui_feeder.engine.derived.count_minute import count_minute
@@ -27,6 +27,7 @@ from tui_feeder.engine.derived.inputs import (
     revisions_of,
     settings_of,
 )
+from tui_feeder.engine.derived.minute_ladders import Ladders, Owed, owed, paid
 from tui_feeder.engine.derived.revisions import NOTE as REVISIONS
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.storage.outbox import OutgoingMessage
@@ -175,6 +176,7 @@ class QueueOpener:
         changed = EMPTY if inherited else self.to_publish_again(symbol).clip(0, end)
         reached = EMPTY if inherited else changed.union(queue.skipped.intersect(store.present(symbol)))
         since = None if inherited else since
+        owes = Owed() if inherited else owed(store, symbol)
         # What is too old for the first number that was published is so for all of them.
         days_before = begin // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS  # whose ranges a profile rests on
         oldest = history_start_of(store, symbol, begin, settings_of(store, self._config, symbol))
@@ -183,6 +185,11 @@ class QueueOpener:
         elif queue.opened is not None:
             since = None  # somebody else was quicker
         first = end if since is None else min(end, max(since, begin))
+        changed_from = first
+        again = owes.messages.clip(begin, end)
+        if first < end:
+            again = again.union(span(first, end))
+        first = again.start if again else end
         present = store.present(symbol)
         known = self._reread_days.get(symbol, EMPTY) if queue.opened is None else store.damaged(symbol)
         counted: list[tuple[Candle, Message]] = []
@@ -200,11 +207,14 @@ class QueueOpener:
             queue.skipped = queue.skipped.union(damaged.intersect(present).clip(begin, end))
         if store.lost_published(symbol).clip(0, end) and not inherited:
             await asyncio.wrap_future(store.mark_published_without_lost(symbol))
-        if first < end:
-            await self._revise(tracked, queue, pipeline, revisions, first, end)
+        if again:
+            await self._revise(tracked, queue, pipeline, revisions, again, changed_from, end)
+        if owes.minutes:
+            await asyncio.wrap_future(paid(store, symbol, owes))
         if changed and store.edition(symbol) == edition:
             await asyncio.wrap_future(store.mark_republished(symbol, changed))
-        return pipeline, first, not inherited and bool(self.to_publish_again(symbol).clip(0, end))
+        more = bool(self.to_publish_again(symbol).clip(0, end) or owed(store, symbol).minutes)
+        return pipeline, first, more and not inherited
 
     def to_publish_again(self, symbol: str) -> Coverage:
         """Finds minutes that have no message, or one of other values, though later ones have theirs.
@@ -223,21 +233,25 @@ class QueueOpener:
         queue: SymbolQueue,
         pipeline: SymbolPipeline,
         revisions: Revisions,
-        first: int,
+        again: Coverage,
+        changed_from: int,
         end: int,
     ) -> None:
-        """Count ``[first, end)`` again and publish each minute once more, or for the first time.
+        """Count all from ``again`` up to ``end``; publish each minute of it once more, or for the first time.
 
-        A part at a time, so that memory stays the same however long it is. All corrections are noted with
-        the first part: a kill before the last leaves the numbers of the others unused.
+        Of minutes before ``changed_from`` no candle has changed: their bars are those published. A part at a
+        time, so that memory stays the same however long it is. All corrections are noted with the first part:
+        a kill before the last leaves the numbers of the others unused.
         """
         symbol = tracked.symbol
         # What was lost with a damaged day had its message.
         never = queue.skipped.subtract(
             self._store.stale_published(symbol).subtract(self._store.unpublished(symbol))
         )
-        minutes = self._store.present(symbol).clip(first, end)
+        counted = self._store.present(symbol).clip(again.start, end)
+        minutes = counted.intersect(again)
         corrected = minutes.subtract(never)
+        ladders = Ladders(self._store)
         after = revisions.copy()
         after.correct(corrected)
 
@@ -247,19 +261,23 @@ class QueueOpener:
                 at = candle.open_time
                 if at not in part:  # it came just now: all is done once more
                     continue
-                revision = revisions.of(at) + 1 if at in corrected else 0
-                message = count_minute(self._store, pipeline, candle, revision)
-                bars = bar_messages(self._store, pipeline, candle, after.since_then(at))
+                revision = revisions.of(at) + 1 if at in corrected else revisions.of(at)
+                message = count_minute(self._store, pipeline, candle, revision, ladders)
+                if at not in again:
+                    continue
+                bars: Sequence[OutgoingMessage] = ()
+                if at >= changed_from:
+                    bars = bar_messages(self._store, pipeline, candle, after.since_then(at))
                 messages.append((at, message, encode(message), bars))
             return messages
 
         loop = asyncio.get_running_loop()
-        for part in minutes.parts(_REVISED_AT_ONCE):
+        for part in counted.parts(_REVISED_AT_ONCE):
             messages = await loop.run_in_executor(self._workers, recount, part)
-            again = [(at, payload, bars) for at, _, payload, bars in messages]
-            commit = self._store.revise(symbol, again, REVISIONS + symbol, after.encode())
+            remade = [(at, payload, bars) for at, _, payload, bars in messages]
+            commit = self._store.revise(symbol, remade, REVISIONS + symbol, after.encode())
             await asyncio.wrap_future(commit)
-            queue.skipped = queue.skipped.subtract(part)
+            queue.skipped = queue.skipped.subtract(part.intersect(again))
             queue.late.difference_update(at for at, *_ in messages)
             for _, message, payload, _ in messages:
                 self._publish(symbol, message, payload)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from tui_feeder.configuration.sections import Trades
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder
+from tui_feeder.engine.analytics.orderflow.reconcile import better_of, first_difference
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
-from tui_feeder.engine.derived.stored_ladders import LadderOrigin, known_minutes, origins, put_ladder
+from tui_feeder.engine.derived.stored_ladders import (
+    LadderOrigin,
+    known_minutes,
+    origins,
+    put_ladder,
+    read_ladder,
+)
 from tui_feeder.engine.exchanges.base import ArchiveError, Exchange, GivesTrades, TradesFile
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.time_format import format_day
@@ -37,6 +44,8 @@ class TradeDays:
         journal: where it reports.
         workers: the thread for computing in bulk.
         tracked: the followed symbols, by name.
+        kept: called with a symbol of which a day is kept, and from when on (ms) it differs from what live
+            trades showed of it; None: nowhere.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class TradeDays:
         journal: Journal,
         workers: ThreadPoolExecutor,
         tracked: Mapping[str, TrackedSymbol],
+        kept: Callable[[str, int | None], None] = lambda *_: None,
     ) -> None:
         self._config = config
         self._store = store
@@ -56,6 +66,7 @@ class TradeDays:
         self._journal = journal
         self._workers = workers
         self._tracked = tracked
+        self._kept = kept
         self._next: dict[tuple[str, int], int] = {}  # when a file is asked for again, exchange ms
         self._unable: set[str] = set()  # symbols whose market has no such files; reported once
 
@@ -110,8 +121,9 @@ class TradeDays:
         file = await exchange.read_trades(symbol, day, builder.add)
         loop = asyncio.get_running_loop()
         keep = partial(self._keep, symbol, builder, file, keep_from)
-        ladder, committed = await loop.run_in_executor(self._workers, keep)
+        ladder, changed, committed = await loop.run_in_executor(self._workers, keep)
         await asyncio.wrap_future(committed)
+        self._kept(symbol, changed)
         candles, known = await loop.run_in_executor(
             self._workers, partial(known_minutes, self._store, symbol, ladder)
         )
@@ -124,7 +136,14 @@ class TradeDays:
 
     def _keep(
         self, symbol: str, builder: LadderBuilder, file: TradesFile, keep_from: int
-    ) -> tuple[Ladder, Future[None]]:
-        ladder = builder.ladder()
+    ) -> tuple[Ladder, int | None, Future[None]]:
+        ladder, live = builder.ladder(), read_ladder(self._store, symbol, builder.day)
+        changed = None
+        if live is not None:
+            candles = self._store.read(symbol, builder.day, builder.day + DAY_MS)
+            ladder = better_of(ladder, live, candles)
+            changed = first_difference(live, ladder)
+        elif len(ladder.minutes):
+            changed = int(ladder.minutes["minute"][0]) * MINUTE_MS + ladder.day
         origin = LadderOrigin(file.path, file.sha256, file.checked, builder.trades, file.refused)
-        return ladder, put_ladder(self._store, symbol, ladder, origin, keep_from)
+        return ladder, changed, put_ladder(self._store, symbol, ladder, origin, keep_from)

@@ -182,6 +182,10 @@ def _profile(profile: ProfileFigures) -> dict[str, Any]:
     if profile.vwap is not None:
         fields["vwap"] = profile.vwap
     fields["poc"] = profile.poc
+    if profile.exact_share is not None:
+        fields["exact_share"] = profile.exact_share
+        fields["buy_volume"] = profile.buy_volume
+        fields["sell_volume"] = profile.sell_volume
     fields["value_area"] = {
         "high": profile.vah,
         "low": profile.val,

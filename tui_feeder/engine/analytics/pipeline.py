@@ -16,6 +16,9 @@ from tui_feeder.engine.analytics.delta import Divergence, RunningDelta
 from tui_feeder.engine.analytics.max_volume import TIMEFRAME as PEAK_TIMEFRAME
 from tui_feeder.engine.analytics.max_volume import MaxVolume
 from tui_feeder.engine.analytics.message import Message, PeakVolume
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder
+from tui_feeder.engine.analytics.orderflow.packing import sums_of
+from tui_feeder.engine.analytics.orderflow.traded_profile import LiveTradedProfile
 from tui_feeder.engine.analytics.profile.day_profile import DayProfile, LiveProfile, ProfileFigures
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, Misfit, ranges_of
 from tui_feeder.engine.analytics.quantiles import QuantilesState, VolumeQuantiles
@@ -77,7 +80,8 @@ class SymbolPipeline:
         self._stale = True  # more has changed since the last message than values of the first timeframe
         self.completed: list[Bar] = []  # bars of the settings' timeframes that the last update completed
         if settings.profile is not None:
-            self._profile = LiveProfile(settings.profile)
+            traded = settings.profile.source == "trades"
+            self._profile = (LiveTradedProfile if traded else LiveProfile)(settings.profile)
 
     def load(
         self,
@@ -86,6 +90,7 @@ class SymbolPipeline:
         revision: int = 0,
         seeds: Mapping[int, Rows] | None = None,
         before: Sequence[DayRange] = (),
+        ladder: Ladder | None = None,
     ) -> None:
         """Start from scratch with ``rows``, as if each had been passed to :meth:`update`, but at once.
 
@@ -95,6 +100,7 @@ class SymbolPipeline:
             seeds: by timeframe (seconds), the exchange's own bars from before ``rows``; they only seed the
                 indicators of that timeframe.
             before: ranges of the stored days before ``rows`` begins, of which the profile may need some.
+            ladder: of the UTC day of the last minute, where there is one and :attr:`counts_trades`.
         """
         seeds = seeds or {}
         self.last_open_time = int(rows["open_time"][-1]) if len(rows) else None
@@ -108,13 +114,13 @@ class SymbolPipeline:
         self._time_of_day.load(rows)
         day = (self.last_open_time or 0) // DAY_MS * DAY_MS
         first, today = np.searchsorted(rows["open_time"], (day - DAYS_BEFORE * DAY_MS, day))
-        self._begin(rows, revision, (*before, *ranges_of(rows[int(first) : int(today)])))
+        self._begin(rows, revision, (*before, *ranges_of(rows[int(first) : int(today)])), ladder)
 
-    def _begin(self, rows: Rows, revision: int, before: Sequence[DayRange]) -> None:
+    def _begin(self, rows: Rows, revision: int, before: Sequence[DayRange], ladder: Ladder | None) -> None:
         last = self.last_open_time or 0
         today = rows[int(np.searchsorted(rows["open_time"], last - last % DAY_MS)) :]
         self._day_delta.load(today)
-        self._load_profile(today, before)
+        self._load_profile(today, before, ladder)
         self._stale = True
         self._peak_known = None
         self._message = None if self.last_open_time is None else self._publish(self.last_open_time, revision)
@@ -128,20 +134,20 @@ class SymbolPipeline:
         volumes = sum_in("volume", inside, parts, PEAK_TIMEFRAME)
         self._peak.load(parts.open_times, volumes, inside["close"][parts.ends - 1], last)
 
-    def _load_profile(self, today: Rows, before: Sequence[DayRange]) -> None:
+    def _load_profile(self, today: Rows, before: Sequence[DayRange], ladder: Ladder | None) -> None:
         self._figures = None
         if self._profile is None:
             return
         live = self._profile
-        live.load(today, before)
+        _load_day(live, today, before, ladder)
         if live.due:
             self._figures = live.figures()
         elif len(today):
             # The values in force are those of the last candle at which they were due.
             every = live.settings.every
-            live.load(today[: max(1, len(today) // every * every)], before)
+            _load_day(live, today[: max(1, len(today) // every * every)], before, ladder)
             self._figures = live.figures()
-            live.load(today, before)
+            _load_day(live, today, before, ladder)
 
     def state(self) -> PipelineState:
         """Everything later messages follow from, but the day's profile, which its minutes give."""
@@ -155,13 +161,16 @@ class SymbolPipeline:
             time_of_day=self._time_of_day.state(),
         )
 
-    def restore(self, state: PipelineState, today: Rows, *, revision: int = 0) -> None:
+    def restore(
+        self, state: PipelineState, today: Rows, *, revision: int = 0, ladder: Ladder | None = None
+    ) -> None:
         """Start again from what :meth:`state` of a pipeline of equal settings gave.
 
         Args:
             state: not changed.
             today: the minutes of the UTC day of ``state.last``, up to it; the same as then.
             revision: of the last minute's message.
+            ladder: of the day, where there is one and :attr:`counts_trades`.
         """
         self.last_open_time, self.minutes = state.last, state.minutes
         for pipeline in self._pipelines:
@@ -169,7 +178,7 @@ class SymbolPipeline:
         self._peak.restore(state.peak)
         self._quantiles.restore(state.quantiles)
         self._time_of_day.restore(state.time_of_day)
-        self._begin(today, revision, state.before)
+        self._begin(today, revision, state.before, ladder)
 
     def leaving(self, minute: int) -> tuple[int, int] | None:
         """Asks for the stored minutes that leave the quantiles' window next.
@@ -194,12 +203,18 @@ class SymbolPipeline:
         """
         self._quantiles.expire(rows, end)
 
-    def update(self, candle: Candle, *, revision: int = 0) -> Message:
+    @property
+    def counts_trades(self) -> bool:
+        """Whether the day's profile is made of ladders where there are any."""
+        return isinstance(self._profile, LiveTradedProfile)
+
+    def update(self, candle: Candle, *, revision: int = 0, ladder: Ladder | None = None) -> Message:
         """Count the next closed minute.
 
         Args:
             candle: its open_time is later than that of any before.
             revision: of the message.
+            ladder: of the minute, where there is one and :attr:`counts_trades`.
 
         Returns:
             The minute's message.
@@ -236,7 +251,11 @@ class SymbolPipeline:
             self._peak.slide(minute)
             self._quantiles.add(candle)
         if self._profile is not None:
-            self._profile.add(candle)
+            if isinstance(self._profile, LiveTradedProfile):
+                sums = None if ladder is None else sums_of(ladder, np.array([minute]))
+                self._profile.add_traded(candle, sums)
+            else:
+                self._profile.add(candle)
             if self._profile.due:
                 self._figures = self._profile.figures()
         self._message = self._publish(minute, revision)
@@ -373,3 +392,10 @@ class SymbolPipeline:
     def message(self) -> Message | None:
         """The message of the last minute, or None before the first."""
         return self._message
+
+
+def _load_day(live: LiveProfile, rows: Rows, before: Sequence[DayRange], ladder: Ladder | None) -> None:
+    if isinstance(live, LiveTradedProfile) and ladder is not None:
+        live.load(rows, before, sums_of(ladder, rows["open_time"]))
+    else:
+        live.load(rows, before)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+#: An aggregated trade as a stream gives it: id, price (quote asset), quantity (base asset), trades inside,
+#: time (ms), and whether the taker sold.
+TradeRow: TypeAlias = tuple[int, float, float, int, int, bool]
+
+#: Decimal places that prices and quantities may have.
+MOST_PLACES = 8
+#: A decimal of fewer units survives the way through a float.
+_EXACT = 1e15
+#: Ids and times beyond are none.
+_MOST = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,50 @@ def together(parts: Sequence[Trades]) -> Trades:
     return Trades(
         ids, np.concatenate(prices), np.concatenate(quantities), counts, times, sold, places, digits
     )
+
+
+def of_rows(rows: Sequence[TradeRow], places: tuple[int, int] = (0, 0)) -> tuple[Trades, int]:
+    """Makes columns of trades that came one by one.
+
+    Args:
+        rows: at least one, in any order.
+        places: decimal places of prices and quantities to begin with, those of trades before.
+
+    Returns:
+        The trades, and how many others can be none: of negative numbers, or of more decimal places than
+        :data:`MOST_PLACES`.
+    """
+    sound = [
+        row for row in rows
+        if 0 <= row[0] < _MOST and 0 <= row[4] < _MOST and 0 <= row[3] < _MOST
+        and 0.0 <= row[1] < _EXACT and 0.0 <= row[2] < _EXACT
+    ]  # fmt: skip
+    if not sound:
+        none = np.zeros(0, dtype=np.int64)
+        return Trades(none, none, none, none, none, none > 0, *places), len(rows)
+    ids, prices, quantities, counts, times, sold = zip(*sound, strict=True)
+    units, fit, price_places = _in_places(np.array(prices), places[0])
+    others, fits, quantity_places = _in_places(np.array(quantities), places[1])
+    made = Trades(
+        np.array(ids, dtype=np.int64), units, others, np.array(counts, dtype=np.int64),
+        np.array(times, dtype=np.int64), np.array(sold, dtype=np.bool_), price_places, quantity_places,
+    )  # fmt: skip
+    if not (fit & fits).all():
+        made = made.at(fit & fits)
+    return made, len(rows) - len(made)
+
+
+def _in_places(values: NDArray[np.float64], least: int) -> tuple[Ints, NDArray[np.bool_], int]:
+    """Decimals as whole numbers of their last place, which of them are some, and how many places that takes.
+
+    A float is the nearest one to the decimal that was sent: what gives it again is that decimal.
+    """
+    for places in range(least, MOST_PLACES + 1):
+        units = np.rint(values * 10.0**places)
+        fit = (units / 10.0**places == values) & (units < _EXACT)
+        if fit.all():
+            break
+    return units.astype(np.int64), fit, places
 
 
 def in_units(text: str, places: int) -> int:

@@ -40,8 +40,10 @@ from tui_feeder.engine.derived.inputs import (
     history_start_of,
     inputs_of,
     known_minutes,
+    ladder_of,
     settings_of,
 )
+from tui_feeder.engine.derived.minute_ladders import Ladders
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import StorageError
 
@@ -174,11 +176,12 @@ def resume(
     pipeline = SymbolPipeline(symbol, settings)
     place = int(np.searchsorted(rows["open_time"], last, side="right"))
     try:
-        pipeline.restore(state, rows[:place])
+        pipeline.restore(state, rows[:place], ladder=ladder_of(store, pipeline, last))
     except msgspec.ValidationError as error:
         raise UnusableCheckpoint(f"they cannot be read: {error}") from error
+    ladders = Ladders(store)
     for candle in to_candles(rows[place:]):
-        message = count_minute(store, pipeline, candle)
+        message = count_minute(store, pipeline, candle, ladders=ladders)
         if counted is not None:
             counted.append((candle, message))
     if store.edition(symbol) != provenance.edition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import Candle
+from tui_feeder.engine.derived.minute_ladders import Ladders
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import StorageError
 
@@ -13,7 +14,13 @@ class MissingHistory(StorageError):
     """Numbers that were made elsewhere need candles that are not stored here yet; the message names them."""
 
 
-def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revision: int = 0) -> Message:
+def count_minute(
+    store: Store,
+    pipeline: SymbolPipeline,
+    candle: Candle,
+    revision: int = 0,
+    ladders: Ladders | None = None,
+) -> Message:
     """Adds a closed minute to a pipeline and removes the minutes that leave its windows.
 
     Args:
@@ -21,6 +28,7 @@ def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revisio
         pipeline: the symbol's pipeline.
         candle: the closed minute, later than all before.
         revision: 0, or the number of the correction.
+        ladders: of the store, where many minutes are counted.
 
     Returns:
         The minute's message.
@@ -35,4 +43,7 @@ def count_minute(store: Store, pipeline: SymbolPipeline, candle: Candle, revisio
         pipeline.expire(store.read(pipeline.symbol, *leaving), leaving[1])
         if not store.read_only and store.damaged(pipeline.symbol).clip(*leaving):
             store.mark_published_without_lost(pipeline.symbol)
-    return pipeline.update(candle, revision=revision)
+    ladder = None
+    if pipeline.counts_trades:
+        ladder = (ladders or Ladders(store)).minute(pipeline.symbol, candle.open_time)
+    return pipeline.update(candle, revision=revision, ladder=ladder)

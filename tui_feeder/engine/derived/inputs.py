@@ -13,6 +13,7 @@ import numpy as np
 
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.indicators import longest_span
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder, of_day
 from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
 from tui_feeder.engine.analytics.settings import PipelineSettings
@@ -22,6 +23,7 @@ from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.derived.revisions import NOTE as _REVISIONS
 from tui_feeder.engine.derived.revisions import Revisions
 from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.derived.stored_ladders import read_ladder
 from tui_feeder.engine.storage.store import Store
 
 #: After this many bars for each unit of an EMA's period its seed weighs about e**-90: nothing is left of it.
@@ -255,5 +257,20 @@ def load_pipeline(store: Store, config: Config, symbol: str, end: int) -> Symbol
     last = int(rows["open_time"][-1]) if len(rows) else end
     earliest = last // DAY_MS * DAY_MS - DAYS_BEFORE * DAY_MS
     before = ranges_of(store.read(symbol, earliest, start)) if earliest < start else ()
-    pipeline.load(rows, seeds=inputs.seeds_before(start), before=before)
+    ladder = ladder_of(store, pipeline, last)
+    pipeline.load(rows, seeds=inputs.seeds_before(start), before=before, ladder=ladder)
     return pipeline
+
+
+def ladder_of(store: Store, pipeline: SymbolPipeline, moment: int) -> Ladder | None:
+    """Reads the ladders that a pipeline's profile rests on.
+
+    Args:
+        store: the store.
+        pipeline: the pipeline.
+        moment: ms.
+
+    Returns:
+        Those of the UTC day of the moment; None where there are none, or it counts none.
+    """
+    return read_ladder(store, pipeline.symbol, of_day(moment)) if pipeline.counts_trades else None

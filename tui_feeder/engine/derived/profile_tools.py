@@ -22,9 +22,9 @@ from tui_feeder.engine.analytics.profile.tools.nodes import Nodes, nodes
 from tui_feeder.engine.analytics.profile.tools.range_profile import RangeProfile, range_profile
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Rows
+from tui_feeder.engine.derived.day_ranges import ranges_before
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_sums, stored_volumes
-from tui_feeder.engine.derived.stored_profiles import ranges_before
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import (
     LONGEST_RANGE,

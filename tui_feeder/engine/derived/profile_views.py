@@ -8,9 +8,9 @@ from tui_feeder.config import Config
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.derived.day_ranges import DayRanges
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_traded_profile
-from tui_feeder.engine.derived.stored_profiles import DayRanges
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import ProfileView
 

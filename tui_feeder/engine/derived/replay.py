@@ -9,6 +9,7 @@ from tui_feeder.engine.analytics.message import Message
 from tui_feeder.engine.core.candle import MINUTE_MS, to_candles
 from tui_feeder.engine.derived.count_minute import count_minute
 from tui_feeder.engine.derived.inputs import load_pipeline
+from tui_feeder.engine.derived.minute_ladders import Ladders
 from tui_feeder.engine.storage.store import Store
 
 #: Minutes of one symbol read at once; with more symbols fewer, so that memory stays the same.
@@ -35,6 +36,7 @@ def replay(store: Store, config: Config, symbols: Sequence[str], start: int, end
     Raises:
         StoreError: the store was closed meanwhile.
     """
+    ladders = [Ladders(store) for _ in symbols]
     pipelines = [load_pipeline(store, config, symbol, start) for symbol in symbols]
     step = max(10, min(_SLICE_MINUTES, _HELD // max(1, len(symbols)))) * MINUTE_MS
     for low in range(start, end, step):
@@ -47,7 +49,7 @@ def replay(store: Store, config: Config, symbols: Sequence[str], start: int, end
         if len(symbols) > 1:
             waiting.sort(key=lambda entry: entry[:2])
         for _, place, candle in waiting:
-            yield count_minute(store, pipelines[place], candle, 0)
+            yield count_minute(store, pipelines[place], candle, 0, ladders[place])
 
 
 def stored_span(store: Store, symbols: Sequence[str]) -> tuple[int, int]:

@@ -30,6 +30,8 @@ def profile_settings(config: Config, symbol: str, tick_size: float | None) -> Pr
         for field in dataclasses.fields(ProfileSettings)
         if hasattr(chosen, field.name)
     }
+    if symbol not in config.trades.symbols or chosen.calculation_mode == "TPO":
+        shared["source"] = "candles"
     return ProfileSettings(**shared, tick_size=tick_size or None)
 
 

@@ -1,7 +1,8 @@
-"""Ladders of whole UTC days in the store: writing, reading, and the profiles that rest on them."""
+"""Ladders in the store: of whole UTC days and of live minutes; and the profiles that rest on them."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import pairwise
@@ -11,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.analytics.orderflow.ladder import Ladder
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder, joined, of_day
 from tui_feeder.engine.analytics.orderflow.packing import (
     DaySums,
     LadderBlockError,
@@ -28,7 +29,7 @@ from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, Rows
 from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.core.trades import Ints
-from tui_feeder.engine.derived.stored_profiles import DayRanges, ranges_before
+from tui_feeder.engine.derived.day_ranges import DayRanges, ranges_before
 from tui_feeder.engine.storage.store import Store
 
 #: One price of one minute: what takers bought and sold there (base asset), how many trades that were, and how
@@ -41,6 +42,11 @@ LEVEL = np.dtype(
 _LADDER = "ladder "
 #: What the note is named that lists them, before the symbol.
 _LISTED = "ladders "
+#: What the note of a live minute's ladder is named, before the symbol, a blank, its day, a blank, and its
+#: number in the day. Once the day's ladders are there the minutes are part of them.
+_MINUTE = "minute ladder "
+#: What the note of the messages that are to be made again for other ladders is named, before the symbol.
+CHANGES = "ladder changes "
 
 
 class LadderOrigin(msgspec.Struct, frozen=True):
@@ -92,13 +98,16 @@ def put_ladder(
     for day in [day for day in listed if day < keep_from]:
         del listed[day]
         store.put_note(f"{_LADDER}{symbol} {day}", None)
+    for name in store.notes(f"{_MINUTE}{symbol} "):
+        if (day := _of_name(name)[0]) < keep_from or day == ladder.day:
+            store.put_note(name, None)
     listed[ladder.day] = origin
     store.put_note(f"{_LADDER}{symbol} {ladder.day}", pack(ladder))
     return store.put_note(_LISTED + symbol, msgspec.msgpack.encode(listed))
 
 
 def read_ladder(store: Store, symbol: str, day: int) -> Ladder | None:
-    """Reads the ladders of a day; damaged ones are reported and count as none.
+    """Reads the ladders of a day, of the archive or live; damaged ones are reported and left out.
 
     Args:
         store: the store.
@@ -108,11 +117,115 @@ def read_ladder(store: Store, symbol: str, day: int) -> Ladder | None:
     Returns:
         The ladders; None where there are none.
     """
-    block = _block(store, symbol, day)
+    name = f"{_LADDER}{symbol} {day}"
+    block = store.note(name)
+    blocks = store.notes(f"{_MINUTE}{symbol} {day} ") if block is None else {name: block}
+    found = [_unpacked(store, *item) for item in blocks.items()]
+    sound = [ladder for ladder in found if ladder is not None]
+    return joined(sound) if sound else None
+
+
+def read_minute(store: Store, symbol: str, minute: int) -> Ladder | None:
+    """Reads the ladder of a live minute, which is not part of its day's ladders yet.
+
+    Args:
+        store: the store.
+        symbol: whose.
+        minute: open time, ms.
+
+    Returns:
+        The ladder; None where there is none.
+    """
+    name = _minute_name(symbol, minute)
+    block = store.note(name)
+    return None if block is None else _unpacked(store, name, block)
+
+
+def put_minute(store: Store, symbol: str, minute: int, ladder: Ladder) -> Future[None]:
+    """Stores the ladder of a live minute.
+
+    Args:
+        store: the store.
+        symbol: whose.
+        minute: open time, ms.
+        ladder: of that minute alone.
+
+    Returns:
+        Done when committed.
+    """
+    return store.put_note(_minute_name(symbol, minute), pack(ladder))
+
+
+def newest_minute(store: Store, symbol: str) -> tuple[int, int] | None:
+    """Finds where the live ladders of a symbol end.
+
+    Args:
+        store: the store.
+        symbol: whose.
+
+    Returns:
+        The last id of an aggregated trade in the newest one, and its minute (open time, ms); None where there
+        is none that can be read.
+    """
+    blocks = store.notes(f"{_MINUTE}{symbol} ")
+    ladder = _unpacked(store, *max(blocks.items(), key=lambda item: _of_name(item[0]))) if blocks else None
+    if ladder is None:
+        return None
+    last = ladder.minutes[-1]
+    return int(last["last_id"]), int(last["minute"]) * MINUTE_MS + ladder.day
+
+
+def ladder_stamp(store: Store, symbol: str, day: int) -> int:
+    """Computes a checksum (CRC-32) of a day's ladders.
+
+    Args:
+        store: the store.
+        symbol: whose.
+        day: midnight, ms.
+
+    Returns:
+        The checksum; 0 where there are none.
+    """
+    block = store.note(f"{_LADDER}{symbol} {day}")
+    blocks = store.notes(f"{_MINUTE}{symbol} {day} ").values() if block is None else [block]
+    check = 0
+    for part in blocks:
+        check = zlib.crc32(part, check)
+    return check
+
+
+def is_exact(candles: Rows, ladder: Ladder | None) -> bool:
+    """Finds whether a minute's trades are all there.
+
+    Args:
+        candles: shape (1,), dtype ROW; none: it is not known.
+        ladder: of the minute; None where there are no trades.
+
+    Returns:
+        True if they add up to the candle.
+    """
+    if ladder is None or not len(candles):
+        return False
+    sums = minute_sums(ladder.minutes, ladder.day, ladder.quantity_places)
+    return bool(reconcile(candles, sums).known[0] == Known.EXACT)
+
+
+def _of_name(name: str) -> tuple[int, int]:
+    """Day (ms) and number of the minute that a note is of."""
+    *_, day, minute = name.split()
+    return int(day), int(minute)
+
+
+def _minute_name(symbol: str, minute: int) -> str:
+    day = of_day(minute)
+    return f"{_MINUTE}{symbol} {day} {(minute - day) // MINUTE_MS:04d}"
+
+
+def _unpacked(store: Store, name: str, block: bytes) -> Ladder | None:
     try:
-        return None if block is None else unpack(block)
+        return unpack(block)
     except LadderBlockError as error:
-        store.report_unusable(f"{_LADDER}{symbol} {day}", str(error))
+        store.report_unusable(name, str(error))
         return None
 
 
@@ -166,7 +279,7 @@ def read_levels(store: Store, symbol: str, day: int, start: int, end: int) -> ND
 
 
 def ladders_state(store: Store, symbol: str) -> object:
-    """Gives what changes whenever other ladders of a symbol are stored.
+    """Gives what changes whenever other ladders of a symbol are stored, but for those of new minutes.
 
     Args:
         store: the store.
@@ -175,7 +288,7 @@ def ladders_state(store: Store, symbol: str) -> object:
     Returns:
         To be compared with another one.
     """
-    return store.note(_LISTED + symbol)
+    return store.note(_LISTED + symbol), store.note(CHANGES + symbol)
 
 
 def stored_sums(store: Store, symbol: str, parts: Sequence[Rows]) -> list[list[DaySums]]:
@@ -191,14 +304,19 @@ def stored_sums(store: Store, symbol: str, parts: Sequence[Rows]) -> list[list[D
     """
     sums: list[list[DaySums]] = [[] for _ in parts]
     for day, those in _parts_by_day(parts).items():
-        block = _block(store, symbol, day)
+        name = f"{_LADDER}{symbol} {day}"
+        block = store.note(name)
         if block is None:
-            continue
-        try:
-            found = _sums_of_day(block, list(those.values()))
-        except LadderBlockError as error:
-            store.report_unusable(f"{_LADDER}{symbol} {day}", str(error))
-            continue
+            ladder = read_ladder(store, symbol, day)
+            if ladder is None:
+                continue
+            found = [sums_of(ladder, times) for times in those.values()]
+        else:
+            try:
+                found = _sums_of_day(block, list(those.values()))
+            except LadderBlockError as error:
+                store.report_unusable(name, str(error))
+                continue
         for place, part in zip(those, found, strict=True):
             sums[place].append(part)
     return sums
@@ -275,7 +393,3 @@ def stored_traded_profile(
         before = ranges_before(store, symbol, day) if ranges is None else ranges.before(symbol, day)
     (volume,) = stored_volumes(store, symbol, [candles])
     return traded_profile(candles, volume, settings, before)
-
-
-def _block(store: Store, symbol: str, day: int) -> bytes | None:
-    return store.note(f"{_LADDER}{symbol} {day}")

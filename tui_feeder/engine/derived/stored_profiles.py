@@ -15,15 +15,17 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
 from tui_feeder.engine.analytics.profile.day_profile import DayProfile, ProfileFigures, profile_of
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, ranges_of, typical_range
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows
+from tui_feeder.engine.derived.day_ranges import DayRanges, ranges_before
+from tui_feeder.engine.derived.stored_ladders import ladder_stamp, stored_volumes
 from tui_feeder.engine.storage.store import Store
 
 _AT_ONCE = 10  # days in one write
 _STAMP = 4  # bytes
-_KNOWN_DAYS = 256
 
 MISSING, TODAY, WHOLE = "missing_days_only", "today_only", "reprocess_whole_history"
 
@@ -46,13 +48,16 @@ class Built:
     empty: int = 0  # without a candle
 
 
-def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = ()) -> bytes:
+def stamp_of(
+    rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] = (), ladders: int = 0
+) -> bytes:
     """Computes a checksum (CRC-32) of everything that shapes a day's profile.
 
     Args:
         rows: shape (n,), dtype ROW, the day's minutes.
         settings: profile settings.
         before: ranges of the days before.
+        ladders: stamp of the day's ladders, 0 where none count.
 
     Returns:
         Big-endian bytes; equal stamps mean equal profiles.
@@ -60,72 +65,66 @@ def stamp_of(rows: Rows, settings: ProfileSettings, before: Iterable[DayRange] =
     shaping = repr(dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1))
     if settings.price_increment_mode == "Auto":
         shaping += f" {typical_range(before)}"
+    if ladders:
+        shaping += f" {ladders}"
     return zlib.crc32(shaping.encode(), zlib.crc32(rows.tobytes())).to_bytes(_STAMP, "big")
 
 
-def settings_stamp(settings: ProfileSettings, minutes_before: int) -> int:
+def settings_stamp(settings: ProfileSettings, minutes_before: int, ladders: int = 0) -> int:
     """Computes a checksum (CRC-32) of what shapes a day's profile besides its candles.
 
     Args:
         settings: the settings.
         minutes_before: how many minutes are stored of the days its increment may rest on.
+        ladders: stamp of the day's ladders, 0 where none count.
 
     Returns:
         The checksum.
     """
     shaping = dataclasses.replace(settings, update_frequency="EveryCandle", batch_size=1)
-    return zlib.crc32(f"{shaping!r} {minutes_before}".encode())
+    return zlib.crc32(f"{shaping!r} {minutes_before}{f' {ladders}' if ladders else ''}".encode())
 
 
-def ranges_before(store: Store, symbol: str, day: int) -> tuple[DayRange, ...]:
-    """Reads the ranges of the stored days that a day's increment may be computed from.
+def ladders_of(store: Store, symbol: str, settings: ProfileSettings, day: int) -> int:
+    """Computes the stamp of the ladders that a day's profile is made of.
 
     Args:
         store: the store.
         symbol: its symbol.
-        day: beginning of the day, ms.
+        settings: the settings.
+        day: midnight, ms.
 
     Returns:
-        Ranges, ascending.
-
-    Raises:
-        BlockError: stored candles are damaged.
+        The stamp; 0 where there are none, or none count.
     """
-    return ranges_of(store.read(symbol, day - DAYS_BEFORE * DAY_MS, day))
+    return ladder_stamp(store, symbol, day) if settings.source == "trades" else 0
 
 
-class DayRanges:
-    """:func:`ranges_before` for a screen, which asks for many days of a symbol: each day is read once.
+def profile_of_day(
+    store: Store,
+    symbol: str,
+    settings: ProfileSettings,
+    day: int,
+    rows: Rows,
+    before: Iterable[DayRange] = (),
+) -> DayProfile | None:
+    """Makes the profile of a day of its candles, and of its ladders where these count.
 
-    A day is read again once another number of its minutes is stored or one of the symbol's was replaced.
+    Args:
+        store: where the ladders are.
+        symbol: its symbol.
+        settings: what shapes it.
+        day: midnight, ms.
+        rows: shape (n,), dtype ROW, minutes of the day.
+        before: ranges of the days before.
+
+    Returns:
+        The profile; None where nothing was traded.
     """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._known: dict[tuple[str, int], tuple[int, int, tuple[DayRange, ...]]] = {}
-
-    def before(self, symbol: str, day: int) -> tuple[DayRange, ...]:
-        """Cached form of :func:`ranges_before`.
-
-        Args:
-            symbol: its symbol.
-            day: beginning of the day, ms.
-
-        Returns:
-            Ranges, ascending.
-        """
-        store, edition, present = self._store, self._store.edition(symbol), self._store.present(symbol)
-        found: list[DayRange] = []
-        for at in range(day - DAYS_BEFORE * DAY_MS, day, DAY_MS):
-            minutes = present.clip(at, at + DAY_MS).minutes
-            known = self._known.get((symbol, at))
-            if known is None or known[:2] != (edition, minutes):
-                known = edition, minutes, ranges_of(store.read(symbol, at, at + DAY_MS))
-                if len(self._known) >= _KNOWN_DAYS:
-                    self._known.clear()
-                self._known[symbol, at] = known
-            found += known[2]
-        return tuple(found)
+    if settings.source != "trades":
+        return profile_of(rows, settings, before)
+    (volume,) = stored_volumes(store, symbol, [rows])
+    return traded_profile(rows, volume, settings, before)
 
 
 def day_profile(
@@ -154,10 +153,10 @@ def day_profile(
         StoreError: the store is closed.
     """
     rows = store.read(symbol, day, day + DAY_MS if end is None else end)
-    if settings.price_increment_mode != "Auto" or not len(rows):
-        return profile_of(rows, settings)
-    before = ranges_before(store, symbol, day) if ranges is None else ranges.before(symbol, day)
-    return profile_of(rows, settings, before)
+    before: tuple[DayRange, ...] = ()
+    if settings.price_increment_mode == "Auto" and len(rows):
+        before = ranges_before(store, symbol, day) if ranges is None else ranges.before(symbol, day)
+    return profile_of_day(store, symbol, settings, day, rows, before)
 
 
 def encode(profile: DayProfile | None) -> bytes:
@@ -303,11 +302,12 @@ def begin_days(
                 continue
             earlier = tuple(day_range for day_range in before if day_range.day >= day - DAYS_BEFORE * DAY_MS)
             before = earlier + ranges_of(rows)
-            stamp = stamp_of(rows, settings, earlier)
+            stamp = stamp_of(rows, settings, earlier, ladders_of(store, symbol, settings, day))
             if known.get(day) == stamp and not again:
                 kept += 1
                 continue
-            blocks[day] = stamp + encode(profile_of(rows, settings, earlier))
+            made = profile_of_day(store, symbol, settings, day, rows, earlier)
+            blocks[day] = stamp + encode(made)
         if blocks:
             commits.append(store.put_profiles(symbol, blocks))
             built += len(blocks)

@@ -19,7 +19,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decimals import places
 from tui_feeder.engine.core.trade_ids import TradeIds
-from tui_feeder.engine.core.trades import Trades
+from tui_feeder.engine.core.trades import TradeRow, Trades
 from tui_feeder.errors import ExchangeFailure
 from tui_feeder.live_access import Forwarded
 from tui_feeder.safe_text import printable
@@ -205,6 +205,16 @@ class StreamHandlers:
     be), whether it is closed."""
 
 
+@dataclass(frozen=True, slots=True)
+class TradeHandlers:
+    """Where a stream hands aggregated trades. Both are called on the loop and must not block."""
+
+    trade: Callable[[str, TradeRow], None]
+    """Symbol and trade, as it came: in order or not, once or twice."""
+    fault: Callable[[str, str], None]
+    """Kind of a frame that could not be used, and the detail."""
+
+
 class StreamSocket(Protocol):
     """One connection of a stream, as screens, health and doctor see it."""
 
@@ -275,7 +285,7 @@ class StreamSocket(Protocol):
 
 
 class Streams(Protocol):
-    """The live candles of all symbols."""
+    """The live candles of all symbols, or the trades of some."""
 
     @property
     def sockets(self) -> Sequence[StreamSocket]:
@@ -520,7 +530,7 @@ class TradesFile(NamedTuple):
 
 @runtime_checkable
 class GivesTrades(Protocol):
-    """An exchange whose archive has the aggregated trades of a day."""
+    """An exchange that shows aggregated trades: live, on request, and those of a day in its archive."""
 
     def trades_published(self, symbol: str, day: int) -> int | None:
         """When the file of a day can be expected.
@@ -548,6 +558,33 @@ class GivesTrades(Protocol):
 
         Raises:
             ArchiveError: it is not there, damaged, too large, or its checksum differs.
+        """
+        ...
+
+    def trade_streams(self, handlers: TradeHandlers) -> Streams:
+        """Live trades, on connections of their own; of no symbols until :meth:`Streams.assign`.
+
+        Args:
+            handlers: what each trade is handed to.
+
+        Returns:
+            Not connected before :meth:`Streams.run`. Symbols of markets whose trades are not read are left
+            out.
+        """
+        ...
+
+    async def trades_from(self, symbol: str, first_id: int) -> Sequence[TradeRow]:
+        """Ask for a page of trades; live repair of candles goes first.
+
+        Args:
+            symbol: whose.
+            first_id: of the first one wanted.
+
+        Returns:
+            Those from there on, by id, as many as a page holds; none where there are none yet.
+
+        Raises:
+            RestError: no usable answer, with its kind.
         """
         ...
 

@@ -13,7 +13,8 @@ from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import profile_settings
-from tui_feeder.engine.derived.stored_profiles import day_profile, settings_stamp
+from tui_feeder.engine.derived.stored_ladders import origins
+from tui_feeder.engine.derived.stored_profiles import day_profile, ladders_of, settings_stamp
 from tui_feeder.engine.sinks import postgres_tables as tables
 from tui_feeder.engine.storage.store import Store
 
@@ -93,7 +94,22 @@ class Profiles:
         present = self._store.present(symbol)
         auto = settings.price_increment_mode == "Auto"
         before = present.clip(day - DAYS_BEFORE * DAY_MS, day).minutes if auto else 0
-        return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before)
+        ladders = ladders_of(self._store, symbol, settings, day)
+        return present.clip(day, day + DAY_MS).minutes, settings_stamp(settings, before, ladders)
+
+    def archived(self, symbol: str) -> dict[int, str]:
+        """Lists which days of a symbol have the ladders of which archive, where its profiles rest on them.
+
+        Args:
+            symbol: the symbol.
+
+        Returns:
+            SHA-256 of the archive, by midnight (ms).
+        """
+        settings = self.settings(symbol)
+        if settings is None or settings.source != "trades":
+            return {}
+        return {day: origin.sha256 for day, origin in origins(self._store, symbol).items()}
 
     def row(self, symbol: str, day: int) -> tuple[object, ...] | None:
         """Makes the row of a day's profile.

@@ -75,6 +75,7 @@ class PostgresSink(SessionSink):
         #: Candles in the profile of a symbol and day (ms), and the settings it was made with.
         self._counted: dict[tuple[str, int], Provenance] = {}
         self._stale: dict[str, set[int]] = {}  # days of a symbol whose profile may have changed
+        self._archived: dict[str, dict[int, str]] = {}  # by symbol: days whose trades the archive gave
         self._since = 0  # minutes closed since the last pass
         self._waits = 0  # minutes the tables lacked when last looked at
         self._marking = asyncio.Lock()  # one transaction at a time writes down what is mirrored, and commits
@@ -279,6 +280,12 @@ class PostgresSink(SessionSink):
                 for day in resting_on(minutes):
                     self._counted.pop((symbol, day), None)
                     self._stale.setdefault(symbol, set()).add(day)
+        for symbol in symbols:
+            if (archived := self._profiles.archived(symbol)) != self._archived.get(symbol, {}):
+                known = self._archived.get(symbol, {})
+                changed = {day for day, of in archived.items() if known.get(day) != of}
+                self._stale.setdefault(symbol, set()).update(changed)
+                self._archived[symbol] = archived
         for symbol in [symbol for symbol in self._stale if symbol not in self._refused]:
             await self._write_profiles(pool, symbol)
             if self.over(idle=False):

@@ -39,13 +39,15 @@ _COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "value_area_percentage": _DOUBLE, "price_increment": _DOUBLE, "min_price": _DOUBLE,
         "max_price": _DOUBLE, "candle_count": ("integer", "bigint"), "last_updated": _TIME,
         "low_price": _DOUBLE, "weights": ("double precision[]",), "made_with": ("bigint",),
+        "exact_share": _DOUBLE, "buy_volume": _DOUBLE, "sell_volume": _DOUBLE,
+        "bought": ("double precision[]",),
     },
     "feeder_mirror": {"symbol": _TEXT, "time_frame": _TEXT, "minutes": ("bigint[]",)},
 }  # fmt: skip
 #: Columns that migrations add to a table of an older program.
 _ADDED = {
     "candles_1m": {"quote_volume", "taker_buy_quote_volume", "minutes", "contracts"},
-    "volume_profiles": {"made_with"},
+    "volume_profiles": {"made_with", "exact_share", "buy_volume", "sell_volume", "bought"},
 }
 _KEYS = {
     "candles_1m": ("time", "symbol", "time_frame"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from tui_feeder.config import Database
 from tui_feeder.engine.analytics.aggregate import Bars
+from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.analytics.profile.day_profile import DayProfile
 from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
 from tui_feeder.engine.core.coverage import Coverage
@@ -52,7 +53,7 @@ _UPSERT = (
 _PROFILE = (
     "symbol", "date", "total_volume", "vwap", "poc", "value_area_high", "value_area_low", "value_area_volume",
     "value_area_percentage", "price_increment", "min_price", "max_price", "candle_count", "last_updated",
-    "low_price", "weights", "made_with",
+    "low_price", "weights", "made_with", "exact_share", "buy_volume", "sell_volume", "bought",
 )  # fmt: skip
 _UPSERT_PROFILE = (
     f"INSERT INTO volume_profiles ({', '.join(_PROFILE)}) "
@@ -307,7 +308,8 @@ def profile_row(symbol: str, made: DayProfile, made_with: int) -> tuple[object, 
         symbol, _instant(made.day).date(), made.total_volume, made.vwap, made.poc, made.vah, made.val,
         made.value_area_volume, made.value_area_percent, made.increment, made.min_price, made.max_price,
         made.candles, _instant(made.last_minute + MINUTE_MS - 1), float(made.prices[0]),
-        made.weights.tolist(), made_with,
+        made.weights.tolist(), made_with, made.exact_share, made.buy_volume, made.sell_volume,
+        made.bought.tolist() if isinstance(made, TradedProfile) and made.bought is not None else None,
     )  # fmt: skip
 
 

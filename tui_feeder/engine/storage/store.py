@@ -654,6 +654,22 @@ class Store(StoreReader):
 
         return self._submit(job)
 
+    def update_note(self, name: str, change: Callable[[bytes | None], bytes | None]) -> Future[None]:
+        """Replaces a note by what follows from it, in one transaction.
+
+        Args:
+            name: name of the note.
+            change: makes the new note of the present one, in the writer's thread; None is no note.
+
+        Returns:
+            Done when committed.
+        """
+
+        def job(write: Write) -> None:
+            self._records.set_note(write.txn, name, change(self._records.note(write.txn, name)))
+
+        return self._submit(job)
+
     def flushed(self) -> Future[None]:
         """Done once all that was handed over before is committed or has failed."""
         return self._submit(lambda write: None)

@@ -8,7 +8,8 @@ counts for nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,21 @@ class Ladder:
         made: NDArray[np.float64] = units / float(10**self.quantity_places)
         return made
 
+    def of_minutes(self, chosen: NDArray[np.bool_]) -> Ladder:
+        """Selects minutes.
+
+        Args:
+            chosen: shape (n,), of :attr:`minutes`.
+
+        Returns:
+            The ladders of those alone.
+        """
+        if chosen.all():
+            return self
+        minutes = self.minutes[chosen]
+        places = np.searchsorted(self.minutes["minute"], self.levels["minute"])
+        return replace(self, levels=self.levels[chosen[places]], minutes=minutes)
+
 
 class LadderBuilder:
     """Makes the ladders of a day of trades that come in parts, in the order of their ids.
@@ -74,7 +90,7 @@ class LadderBuilder:
     """
 
     def __init__(self, day: int) -> None:
-        self._day = day
+        self.day = day
         self._waiting: list[Trades] = []
         self._waiting_rows = 0
         self._parts: list[tuple[NDArray[np.void], int, int]] = []  # levels, places of price and quantity
@@ -116,7 +132,7 @@ class LadderBuilder:
         self._last_id = int(trades.ids[-1])
         missing = np.diff(trades.ids, prepend=trades.ids[0] - 1 if before is None else before) - 1
         zero = (trades.prices == 0) | (trades.quantities == 0)
-        minutes = (trades.times - self._day) // MINUTE_MS
+        minutes = (trades.times - self.day) // MINUTE_MS
         outside = (minutes < 0) | (minutes >= MINUTES_PER_DAY)
         if zero.any() or outside.any():
             self._zeros += int(zero.sum())
@@ -155,23 +171,65 @@ class LadderBuilder:
             self._waiting, self._waiting_rows = [], 0
         if not self._parts:
             none = np.zeros(0, dtype=LEVEL), np.zeros(0, dtype=MINUTE)
-            return Ladder(self._day, 0, 1, 0, *none, self._duplicates, self._zeros, self._outside)
+            return Ladder(self.day, 0, 1, 0, *none, self._duplicates, self._zeros, self._outside)
         self._join()
         (levels, places, digits), (minutes, _) = self._parts[0], self._minutes[0]
         self._parts.clear()
         begins = np.searchsorted(levels["minute"], minutes["minute"])
         for name in ("bought", "sold", "trades"):
             minutes[name] = np.add.reduceat(levels[name], begins)
-        tick = max(1, int(np.gcd.reduce(levels["price"][:: max(1, len(levels) // 1000)])))
-        if tick > 1 and (levels["price"] % tick).any():  # the prices looked at were not all kinds
-            tick = int(np.gcd.reduce(levels["price"]))
-        if tick > 1:
-            levels["price"] //= tick
-            for name in ("open", "close"):
-                minutes[name] //= tick
-        return Ladder(
-            self._day, places, tick, digits, levels, minutes, self._duplicates, self._zeros, self._outside
+        return _in_ticks(
+            Ladder(self.day, places, 1, digits, levels, minutes, self._duplicates, self._zeros, self._outside)
         )
+
+
+def joined(ladders: Sequence[Ladder]) -> Ladder:
+    """Puts ladders of one day together.
+
+    Args:
+        ladders: at least one; no minute is in two of them.
+
+    Returns:
+        All of them, in units that hold every one.
+    """
+    if len(ladders) == 1:
+        return ladders[0]
+    places = max(ladder.price_places for ladder in ladders)
+    digits = max(ladder.quantity_places for ladder in ladders)
+    parts = []
+    for ladder in ladders:
+        levels, minutes = ladder.levels.copy(), ladder.minutes.copy()
+        price = ladder.tick * 10 ** (places - ladder.price_places)
+        quantity = 10 ** (digits - ladder.quantity_places)
+        levels["price"] *= price
+        for name in ("open", "close"):
+            minutes[name] *= price
+        for name in ("bought", "sold"):
+            levels[name] *= quantity
+            minutes[name] *= quantity
+        parts.append((levels, minutes))
+    levels, minutes = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
+    levels = levels[np.argsort(levels["minute"], kind="stable")]
+    minutes = minutes[np.argsort(minutes["minute"], kind="stable")]
+    left_out = [
+        sum(getattr(ladder, name) for ladder in ladders) for name in ("duplicates", "zeros", "outside")
+    ]
+    return _in_ticks(Ladder(ladders[0].day, places, 1, digits, levels, minutes, *left_out))
+
+
+def _in_ticks(ladder: Ladder) -> Ladder:
+    """The same, with prices in the largest unit that all of them are multiples of."""
+    levels, minutes = ladder.levels, ladder.minutes
+    if not len(levels):
+        return ladder
+    tick = max(1, int(np.gcd.reduce(levels["price"][:: max(1, len(levels) // 1000)])))
+    if tick > 1 and (levels["price"] % tick).any():  # the prices looked at were not all kinds
+        tick = int(np.gcd.reduce(levels["price"]))
+    if tick > 1:
+        levels["price"] //= tick
+        for name in ("open", "close"):
+            minutes[name] //= tick
+    return replace(ladder, tick=tick)
 
 
 def _levels(trades: Trades, minutes: Ints) -> NDArray[np.void]:

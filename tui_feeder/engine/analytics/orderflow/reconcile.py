@@ -13,7 +13,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder, joined
+from tui_feeder.engine.core.candle import MINUTE_MS, MINUTES_PER_DAY, Rows
 from tui_feeder.engine.core.trades import Ints
 
 _Floats = NDArray[np.float64]
@@ -133,6 +134,66 @@ def reconcile(candles: Rows, sums: MinuteSums) -> Reconciled:
     shares[~found & (volume > 0)] = 0.0
     strangers = len(sums.times) - int(found.sum())
     return Reconciled(known, shares, bought, sold, missing > 0, strangers)
+
+
+def better_of(first: Ladder, second: Ladder, candles: Rows) -> Ladder:
+    """Takes of each minute the ladder that has more of it.
+
+    Args:
+        first: of a day; taken where both have as much.
+        second: of the same day.
+        candles: shape (n,), dtype ROW, the day's minutes, in order.
+
+    Returns:
+        The ladders of all minutes that are in either.
+    """
+    rank = []
+    for ladder in (first, second):
+        times = ladder.minutes["minute"] * MINUTE_MS + ladder.day
+        places = np.searchsorted(candles["open_time"], times)
+        inside = np.zeros(len(times), dtype=np.bool_)
+        if len(candles):
+            inside = candles["open_time"][np.minimum(places, len(candles) - 1)] == times
+        known = reconcile(candles, minute_sums(ladder.minutes, ladder.day, ladder.quantity_places))
+        of_minute = np.full(MINUTES_PER_DAY, -1.0)
+        shares = known.shares + (known.known == Known.EXACT)
+        of_minute[ladder.minutes["minute"][inside]] = shares[places[inside]]
+        of_minute[ladder.minutes["minute"][~inside]] = 0.0
+        rank.append(of_minute)
+    taken = rank[1] > rank[0]
+    return joined(
+        [
+            first.of_minutes(~taken[first.minutes["minute"]]),
+            second.of_minutes(taken[second.minutes["minute"]]),
+        ]
+    )
+
+
+def first_difference(first: Ladder, second: Ladder) -> int | None:
+    """Finds from when on two ladders of a day differ.
+
+    Args:
+        first: of the day.
+        second: of the same day.
+
+    Returns:
+        Open time of the minute, ms; None where they are the same.
+    """
+    both = [set(map(tuple, _prints(ladder).tolist())) for ladder in (first, second)]
+    differing = both[0] ^ both[1]
+    return int(min(differing)[0]) * MINUTE_MS + first.day if differing else None
+
+
+def _prints(ladder: Ladder) -> _Floats:
+    """Shape (minutes, 6): what no two ladders of a minute have in common, and whose units do not matter."""
+    minutes, levels = ladder.minutes, ladder.levels
+    if not len(minutes):
+        return np.zeros((0, 6))
+    begins = np.searchsorted(levels["minute"], minutes["minute"])
+    bought, sold = (ladder.quantities(levels[name]) for name in ("bought", "sold"))
+    prices = ladder.prices()
+    sums = [np.add.reduceat(of, begins) for of in (bought, sold, prices * bought, prices * sold, prices)]
+    return np.column_stack((minutes["minute"], *sums))
 
 
 def _same(first: _Floats, second: _Floats) -> NDArray[np.bool_]:

@@ -37,7 +37,7 @@ from tui_feeder.engine.core.decimals import Floats, Sum
 from tui_feeder.price_grid import PriceGrid
 
 
-class ProfileFigures(msgspec.Struct, frozen=True, gc=False):
+class ProfileFigures(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The derived values of a profile."""
 
     day: int  # ms, midnight UTC
@@ -53,6 +53,10 @@ class ProfileFigures(msgspec.Struct, frozen=True, gc=False):
     max_price: float
     candles: int
     last_minute: int  # open time of the last candle counted
+    # Of profiles made of trades:
+    exact_share: float | None = None  # of the volume, of minutes whose trades are all there, 0..1
+    buy_volume: float | None = None  # what takers bought in the row of the POC, base asset
+    sell_volume: float | None = None  # what they sold in it
 
 
 class DayProfile(ProfileFigures, frozen=True, gc=False, kw_only=True):
@@ -187,6 +191,18 @@ class LiveProfile:
         Args:
             candle: a closed one-minute candle, later than all before.
         """
+        anew = self._note(candle)
+        high, low = candle.high, candle.low
+        if not self._stated:
+            self._history.extend((high, low, candle.close, candle.volume))
+            if anew:
+                columns = np.frombuffer(self._history, dtype=np.float64).reshape(-1, 4).T
+                self._rows.load(*(np.ascontiguousarray(column) for column in columns))
+                return
+        self._rows.add(high, low, candle.close, candle.volume)
+
+    def _note(self, candle: Candle) -> bool:
+        """Counts a minute that is not on the rows yet; whether these are others now, and empty."""
         day = candle.open_time - candle.open_time % DAY_MS
         if day != self.day or not self.candles:
             self._clear(day)
@@ -197,13 +213,8 @@ class LiveProfile:
         grown = high > self._max or low < self._min
         if grown:
             self._max, self._min = max(high, self._max), min(low, self._min)
-        if not self._stated:
-            self._history.extend((high, low, candle.close, candle.volume))
-            if (grown or hours_left(candle.open_time) != self._hours) and self._adapt():
-                columns = np.frombuffer(self._history, dtype=np.float64).reshape(-1, 4).T
-                self._rows.load(*(np.ascontiguousarray(column) for column in columns))
-                return
-        self._rows.add(high, low, candle.close, candle.volume)
+        changes = not self._stated and (grown or hours_left(candle.open_time) != self._hours)
+        return changes and self._adapt()
 
     def _adapt(self) -> bool:
         """Empty rows of a new increment if the range of the day, or its hour, asks for one."""
@@ -272,7 +283,13 @@ class LiveProfile:
             self._max,
             self.candles,
             self.last_minute,
+            *self._of_trades(poc),
         )
+
+    def _of_trades(self, poc: int) -> tuple[float | None, float | None, float | None]:
+        """What is known of trades: :attr:`ProfileFigures.exact_share` and what follows it."""
+        del poc
+        return None, None, None
 
     def profile(self) -> DayProfile | None:
         """The profile now, rows included, or None while no row has weight."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 
@@ -27,16 +27,19 @@ class ProfileSettings:
     update_frequency: Literal["EveryCandle", "Every5Candles", "Every10Candles", "Batched"] = "EveryCandle"
     batch_size: int = 1  # candles, for Batched
     value_area_percentage: float = 70.0
+    #: Whether volume lies where candles or where trades show it. Not in what stamps are made of: what rests
+    #: on trades has a stamp of these.
+    source: Literal["candles", "trades"] = field(default="candles", repr=False)
     tick_size: float | None = None  # of the symbol; Auto and Adaptive increments are multiples of it
 
     def __post_init__(self) -> None:
         for name, allowed in _MODES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for each in fields(self):
+            value = getattr(self, each.name)
             if isinstance(value, int | float) and not 0 < value < float("inf"):
-                raise ValueError(f"{field.name} is positive, not {value}")
+                raise ValueError(f"{each.name} is positive, not {value}")
         if self.value_area_percentage > 100:
             raise ValueError(f"value_area_percentage is at most 100, not {self.value_area_percentage}")
         if self.min_price_increment > self.max_price_increment:
@@ -55,5 +58,6 @@ _MODES = {
     "volume_distribution_mode": ("ClosingPrice", "WeightedOHLC", "HighLowWeighted", "UniformOHLC"),
     "value_area_calculation_mode": ("Traditional", "Greedy"),
     "calculation_mode": ("Volume", "TPO"),
+    "source": ("candles", "trades"),
     "update_frequency": ("EveryCandle", "Every5Candles", "Every10Candles", "Batched"),
 }

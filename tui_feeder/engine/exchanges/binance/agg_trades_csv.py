@@ -13,14 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.core.trades import Ints, Trades, in_units
+from tui_feeder.engine.core.trades import MOST_PLACES, Ints, Trades, in_units
 from tui_feeder.errors import ExchangeFailure
 
 #: Bytes of lines that are read at once: some 8,000 lines, whose columns stay in the cache.
 _PIECE = 768 * 1024
 _COMMA, _LINE, _DOT, _ZERO, _NINE = b",\n.09"
-#: Decimal places that prices and quantities may have.
-MOST_PLACES = 8
 _MICROSECONDS = 10**14
 #: A file is refused whole when more than one line in so many is no trade.
 _BAD_SHARE = 10

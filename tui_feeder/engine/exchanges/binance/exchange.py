@@ -11,7 +11,7 @@ from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS, Candle, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.proxy import Proxies
-from tui_feeder.engine.core.trades import Trades
+from tui_feeder.engine.core.trades import TradeRow, Trades
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
     ExchangeStatus,
@@ -20,6 +20,7 @@ from tui_feeder.engine.exchanges.base import (
     Page,
     Probe,
     StreamHandlers,
+    TradeHandlers,
     TradesFile,
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
@@ -28,7 +29,7 @@ from tui_feeder.engine.exchanges.binance.contracts import candle_in_assets, rows
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.probes import Prober
 from tui_feeder.engine.exchanges.binance.rest_client import RestClient
-from tui_feeder.engine.exchanges.binance.stream_pool import MarketStreams
+from tui_feeder.engine.exchanges.binance.stream_pool import ConnectionGate, MarketStreams
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
@@ -67,6 +68,7 @@ class BinanceExchange:
         self._stream_url = stream_url
         self._proxies = proxies
         self._market = market
+        self._connecting = ConnectionGate()
         self._sizes: dict[str, float] = {}  # of contracts, as listed
 
     def facts(self, symbol: str) -> MarketFacts:
@@ -270,7 +272,35 @@ class BinanceExchange:
         """
         if self._market.contract_size is not None:
             handlers = replace(handlers, candle=self._convert_for(handlers.candle))
-        return MarketStreams(self._stream_url, [], self.clock, handlers, self._proxies, self._market)
+        return self._streams(handlers)
+
+    def trade_streams(self, handlers: TradeHandlers) -> MarketStreams:
+        """Live trades of the market, on connections of their own.
+
+        Args:
+            handlers: what each trade is handed to.
+
+        Returns:
+            Of no symbols yet.
+        """
+        return self._streams(handlers)
+
+    def _streams(self, handlers: StreamHandlers | TradeHandlers) -> MarketStreams:
+        return MarketStreams(
+            self._stream_url, [], self.clock, handlers, self._proxies, self._market, self._connecting
+        )
+
+    async def trades_from(self, symbol: str, first_id: int) -> list[TradeRow]:
+        """Ask for a page of aggregated trades.
+
+        Args:
+            symbol: whose.
+            first_id: of the first one wanted.
+
+        Returns:
+            Those from there on.
+        """
+        return await self._rest.trades(self._market.bare(symbol), first_id)
 
     def _convert_for(
         self, candle_handler: Callable[[str, Candle, bool, int], None]

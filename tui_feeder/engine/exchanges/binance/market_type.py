@@ -42,6 +42,8 @@ class Market:
     """Where volumes are contracts: what one is worth, in the quote asset, where it is not listed."""
     trades_columns: int | None = None
     """Columns of its archives of aggregated trades; None where they count contracts and are not read."""
+    trades_path: str = ""
+    """Of requests for aggregated trades."""
     newest_of_ms: int | None = None
     """Where the newest candles of a window are given instead of its first: the longest window, ms."""
 

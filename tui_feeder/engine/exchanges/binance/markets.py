@@ -11,7 +11,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.core.archive_file import File
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.proxy import Proxies
-from tui_feeder.engine.core.trades import Trades
+from tui_feeder.engine.core.trades import TradeRow, Trades
 from tui_feeder.engine.exchanges.base import (
     ArchiveRows,
     Exchange,
@@ -30,6 +30,7 @@ from tui_feeder.engine.exchanges.base import (
     Streams,
     StreamSocket,
     SymbolInfo,
+    TradeHandlers,
     TradesFile,
 )
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
@@ -245,6 +246,37 @@ class BinanceMarkets:
         market = self._of(symbol)
         assert isinstance(market, GivesTrades)
         return await market.read_trades(symbol, day, take)
+
+    def trade_streams(self, handlers: TradeHandlers) -> AllStreams:
+        """Live trades of all markets that have them.
+
+        Args:
+            handlers: what each trade is handed to.
+
+        Returns:
+            Of no symbols yet.
+        """
+        return AllStreams(
+            {
+                name: market.trade_streams(handlers)
+                for name, market in self._markets.items()
+                if isinstance(market, GivesTrades)
+            }
+        )
+
+    async def trades_from(self, symbol: str, first_id: int) -> Sequence[TradeRow]:
+        """Ask for a page of aggregated trades.
+
+        Args:
+            symbol: of a market that has them.
+            first_id: of the first one wanted.
+
+        Returns:
+            Those from there on.
+        """
+        market = self._of(symbol)
+        assert isinstance(market, GivesTrades)
+        return await market.trades_from(symbol, first_id)
 
     async def forward(self, name: str, parameters: Sequence[tuple[str, str]]) -> Forwarded:
         """Send a public request to the unnamed market for another program, within the weight budget.

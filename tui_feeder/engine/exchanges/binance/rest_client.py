@@ -17,11 +17,13 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.clock import ExchangeClock, Step
 from tui_feeder.engine.core.decoding import UNREADABLE, ExactInt
 from tui_feeder.engine.core.proxy import Proxies, failures, reason_of, session
+from tui_feeder.engine.core.trades import TradeRow
 from tui_feeder.engine.exchanges.base import Listings, Page, Refusal, RestError
 from tui_feeder.engine.exchanges.binance import answers
 from tui_feeder.engine.exchanges.binance.forwarded_calls import PUBLIC_CALLS, UnknownCallError
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
+from tui_feeder.engine.exchanges.binance.stream_messages import decode_trades
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
@@ -413,3 +415,21 @@ class RestClient:
         rows = rows[ends + self._market.facts.settle_ms < asked_at]
         inside: Rows = rows[(rows["open_time"] >= low) & (rows["open_time"] < high)]
         return Page(inside, newest)
+
+    async def trades(self, symbol: str, first_id: int) -> list[TradeRow]:
+        """A page of aggregated trades; like every bulk read it leaves the reserve of the weight alone.
+
+        Args:
+            symbol: whose.
+            first_id: of the first one wanted.
+
+        Returns:
+            Those from there on.
+
+        Raises:
+            RestError: with its kind.
+        """
+        limits, path = self._market.limits, self._market.trades_path
+        path += f"?symbol={quote(symbol)}&fromId={first_id}&limit={limits.page_trades}"
+        body = await self._get(path, limits.trades_weight)
+        return [trade.row() for trade in self._decoded(body, decode_trades)]

@@ -21,6 +21,10 @@ class RestLimits:
     """Request weight of the listing of all symbols."""
     weight_limit: int
     """Weight a minute for one address, until the exchange states another."""
+    trades_weight: int
+    """Request weight of a page of aggregated trades, whatever its size."""
+    page_trades: int = 1_000
+    """The most trades of a page."""
 
 
 def _futures_candles_weight(limit: int) -> int:
@@ -37,6 +41,7 @@ FUTURES_LIMITS = RestLimits(
     candles_weight=_futures_candles_weight,
     listing_weight=1,
     weight_limit=2_400,
+    trades_weight=20,
 )
 
 SPOT_LIMITS = RestLimits(
@@ -44,4 +49,5 @@ SPOT_LIMITS = RestLimits(
     candles_weight=lambda _limit: 2,
     listing_weight=20,
     weight_limit=6_000,
+    trades_weight=4,
 )

@@ -25,6 +25,18 @@ def kline_stream(symbol: str) -> str:
     return f"{symbol.lower()}@kline_1m"
 
 
+def trade_stream(symbol: str) -> str:
+    """Name of the stream of a symbol's aggregated trades.
+
+    Args:
+        symbol: whose.
+
+    Returns:
+        In lower case, such as ``btcusdt@aggTrade``.
+    """
+    return f"{symbol.lower()}@aggTrade"
+
+
 def market_url(stream_url: str, streams: Iterable[str], market: Market = USDM) -> str:
     """The combined-stream address for streams.
 

@@ -34,6 +34,7 @@ SPOT = Market(
     streams_carried=("kline_", "aggTrade", "trade", "miniTicker", "ticker", "bookTicker"),
     archive_folder="spot",
     trades_columns=8,
+    trades_path="/api/v3/aggTrades",
     notices=("!serverShutdown",),
     may_end_early=True,
 )

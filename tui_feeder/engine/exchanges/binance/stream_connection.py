@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,7 +28,7 @@ from tui_feeder.engine.core.supervisor import heartbeat, wait_for_work
 from tui_feeder.engine.exchanges.base import StreamHandlers
 from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.routes import kline_stream, market_url
-from tui_feeder.engine.exchanges.binance.stream_messages import decode_message, order_batches
+from tui_feeder.engine.exchanges.binance.stream_messages import Envelope, decode_message, order_batches
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.safe_text import printable
 
@@ -64,13 +65,15 @@ class _Connection(ClientConnection):
             super().process_event(event)
 
 
-class KlineSocket:
+class MarketSocket(ABC):
     """One socket and the symbols on it; connects again for ever.
 
     Args:
         name: shown to people.
         stream_url: such as ``wss://fstream.binance.com``.
         symbols: at most :data:`STREAMS_PER_SOCKET`.
+        clock: exchange time.
+        fault: takes the kind of a frame that cannot be used, and the detail.
         gate: awaited before every connection attempt (one a second in all).
         proxies: on the way there; those of the environment where none are given.
         market: whose streams these are.
@@ -82,7 +85,7 @@ class KlineSocket:
         stream_url: str,
         symbols: list[str],
         clock: ExchangeClock,
-        handlers: StreamHandlers,
+        fault: Callable[[str, str], None],
         gate: Callable[[], Any],
         proxies: Proxies | None = None,
         market: Market = USDM,
@@ -104,15 +107,28 @@ class KlineSocket:
         self._known = set(symbols)
         self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         self._number = 0  # of the last order
-        self.url = market_url(stream_url, map(kline_stream, map(market.bare, symbols)), market)
+        self.url = market_url(stream_url, map(self._stream, map(market.bare, symbols)), market)
         self._market = market
         self._proxy = (proxies or Proxies()).of(self.url)
         self._clock = clock
-        self._handlers = handlers
+        self._fault = fault
         self._gate = gate
         self._last_frame_at = 0.0  # monotonic time of the last data frame
         self._rate_from = (time.monotonic(), 0)
         self._rate = 0.0
+
+    @staticmethod
+    @abstractmethod
+    def _stream(symbol: str) -> str:
+        """The name of a symbol's stream."""
+
+    @abstractmethod
+    def _take(self, raw: str | BytesLike) -> None:
+        """Use a message as it came."""
+
+    def _patience(self, any_frame: bool) -> float:
+        """How long (s) there may be no data, after a frame of data or before the first one."""
+        return _SILENCE_SECONDS if any_frame else _FIRST_DATA_SECONDS
 
     def add(self, symbols: list[str]) -> None:
         """Subscribes to more symbols on this socket.
@@ -198,7 +214,7 @@ class KlineSocket:
         try:
             while True:
                 any_frame = self.frames > frames_before
-                silence_seconds = _SILENCE_SECONDS if any_frame else _FIRST_DATA_SECONDS
+                silence_seconds = self._patience(any_frame)
                 left = self._last_frame_at + silence_seconds - time.monotonic()
                 if left <= 0:
                     self.state = "silent"
@@ -236,7 +252,7 @@ class KlineSocket:
             self._orders.get_nowait()  # a new socket subscribes to everything at once
         method, symbols = "SUBSCRIBE", self.symbols
         while True:
-            for batch in order_batches([kline_stream(self._market.bare(symbol)) for symbol in symbols]):
+            for batch in order_batches([self._stream(self._market.bare(symbol)) for symbol in symbols]):
                 self._number += 1
                 heartbeat(_SECONDS_PER_MESSAGE)
                 order = {"method": method, "params": batch, "id": self._number}
@@ -245,46 +261,82 @@ class KlineSocket:
             wait_for_work()
             method, symbols = await self._orders.get()
 
+    def _received(self, stamp: int) -> None:
+        """Note a frame of data, and the exchange's time on it (ms; 0: none)."""
+        now = self._clock.now()
+        self.state, self.reason = "live", ""
+        self.delivering.set()
+        self._last_frame_at = time.monotonic()
+        self.last_frame = now
+        latency = float(now - stamp)
+        if stamp:
+            self._clock.observe_lag(latency)
+        self.latency_ms = latency if self.latency_ms is None else self.latency_ms * 0.95 + latency * 0.05
+
+    def _other(self, message: Envelope, event: str) -> None:
+        """Use a message without data of ours: an answer, an announcement, or a mistake."""
+        if _SHUTDOWN in (message.e, event):
+            self.ending = True
+        elif message.code is not None or message.error is not None:
+            self._fault("refused order", f"{message.code} {message.msg} {message.error or ''}")
+        elif message.id is None:
+            self._fault("unknown event", event or "no data")
+
+
+class KlineSocket(MarketSocket):
+    """The klines of some symbols; documented at :class:`MarketSocket`.
+
+    Args:
+        name: shown to people.
+        stream_url: such as ``wss://fstream.binance.com``.
+        symbols: at most :data:`STREAMS_PER_SOCKET`.
+        clock: exchange time.
+        handlers: where frames go.
+        gate: awaited before every connection attempt.
+        proxies: on the way there.
+        market: whose streams these are.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stream_url: str,
+        symbols: list[str],
+        clock: ExchangeClock,
+        handlers: StreamHandlers,
+        gate: Callable[[], Any],
+        proxies: Proxies | None = None,
+        market: Market = USDM,
+    ) -> None:
+        self._handlers = handlers
+        super().__init__(name, stream_url, symbols, clock, handlers.fault, gate, proxies, market)
+
+    _stream = staticmethod(kline_stream)
+
     def _take(self, raw: str | BytesLike) -> None:
         if self._handlers.raw is not None:
             self._handlers.raw(self.url, raw.encode() if isinstance(raw, str) else bytes(raw))
         try:
             envelope = decode_message(raw)
         except UNREADABLE as error:
-            self._handlers.fault("unreadable frame", str(error))
+            self._fault("unreadable frame", str(error))
             return
         data = envelope.data
-        if envelope.e == _SHUTDOWN or (data is not None and data.e == _SHUTDOWN):
-            self.ending = True
-            return
         if data is None or data.k is None:
-            if envelope.code is not None or envelope.error is not None:
-                self._handlers.fault(
-                    "refused order", f"{envelope.code} {envelope.msg} {envelope.error or ''}"
-                )
-            elif envelope.id is None:
-                self._handlers.fault("unknown event", data.e if data else "no data")
+            self._other(envelope, data.e if data is not None else "")
             return
         frame = data.k
         symbol = self._market.prefix + frame.s
         if symbol not in self._known or frame.i != "1m" or frame.t + MINUTE_MS - 1 != frame.T:
-            self._handlers.fault("unexpected candle", f"{symbol} {frame.i}")
+            self._fault("unexpected candle", f"{symbol} {frame.i}")
             return
-        now = self._clock.now()
-        self.state, self.reason = "live", ""
         self.frames += 1
-        self.delivering.set()
-        self._last_frame_at = time.monotonic()
-        self.last_frame = now
-        latency = float(now - data.E)
-        if data.E:
-            self._clock.observe_lag(latency)
-        self.latency_ms = latency if self.latency_ms is None else self.latency_ms * 0.95 + latency * 0.05
+        self._received(data.E)
         closed = frame.x
         if closed and 0 < data.E <= frame.T:  # both are of the exchange's clock, however wrong that is
             closed = False
             text = f"{symbol} minute {frame.t}: called closed at {data.E}, it ends at {frame.T}"
-            self._handlers.fault("premature close", text)
+            self._fault("premature close", text)
         if self._handlers.trade_ids is not None:
             self._handlers.trade_ids(symbol, frame.t, frame.trade_ids(), closed)
         self._handlers.candle(symbol, frame.candle(), closed, data.E)

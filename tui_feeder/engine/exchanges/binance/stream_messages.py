@@ -9,6 +9,7 @@ import msgspec
 from tui_feeder.engine.core.candle import Candle
 from tui_feeder.engine.core.decoding import ExactInt
 from tui_feeder.engine.core.trade_ids import TradeIds, trade_ids
+from tui_feeder.engine.core.trades import TradeRow
 
 _NAMES_PER_MESSAGE = 100
 _BYTES_PER_MESSAGE = 3_500  # the exchange ignores messages beyond about 4,096 without an answer
@@ -54,9 +55,8 @@ class FrameData(msgspec.Struct, gc=False):
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """A message: a frame, an acknowledgement, or a refusal."""
+    """A message without its data: an acknowledgement, or a refusal."""
 
-    data: FrameData | None = None
     e: str = ""  # of an event that is not wrapped
     id: ExactInt | None = None
     code: ExactInt | None = None
@@ -64,8 +64,41 @@ class Envelope(msgspec.Struct, gc=False):
     error: Any = None
 
 
-#: Raises what is in ``core.decoding.UNREADABLE`` for a message that is none.
-decode_message = msgspec.json.Decoder(Envelope, strict=False).decode
+class KlineEnvelope(Envelope, gc=False):
+    """A message of a socket that carries klines."""
+
+    data: FrameData | None = None
+
+
+class TradeData(msgspec.Struct, gc=False):
+    """An aggregated trade of a stream or of an answer. Field names as on the wire."""
+
+    e: str = ""
+    E: ExactInt = 0
+    s: str = ""
+    a: ExactInt = -1
+    p: float = -1.0
+    q: float = -1.0
+    f: ExactInt = 0
+    l: ExactInt = 0  # noqa: E741
+    T: ExactInt = -1
+    m: bool = False
+
+    def row(self) -> TradeRow:
+        """The trade as the engine knows one."""
+        return self.a, self.p, self.q, self.l - self.f + 1, self.T, self.m
+
+
+class TradeEnvelope(Envelope, gc=False):
+    """A message of a socket that carries aggregated trades."""
+
+    data: TradeData | None = None
+
+
+#: These raise what is in ``core.decoding.UNREADABLE`` for a message that is none.
+decode_message = msgspec.json.Decoder(KlineEnvelope, strict=False).decode
+decode_trade_message = msgspec.json.Decoder(TradeEnvelope, strict=False).decode
+decode_trades = msgspec.json.Decoder(list[TradeData], strict=False).decode
 
 
 def order_batches(names: list[str]) -> list[list[str]]:

@@ -12,9 +12,14 @@ from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.proxy import Proxies
 from tui_feeder.engine.core.supervisor import heartbeat
-from tui_feeder.engine.exchanges.base import StreamHandlers
+from tui_feeder.engine.exchanges.base import StreamHandlers, TradeHandlers
 from tui_feeder.engine.exchanges.binance.market_type import Market
-from tui_feeder.engine.exchanges.binance.stream_connection import STREAMS_PER_SOCKET, KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import (
+    STREAMS_PER_SOCKET,
+    KlineSocket,
+    MarketSocket,
+)
+from tui_feeder.engine.exchanges.binance.trade_connection import TradeSocket
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 log = logging.getLogger(__name__)
@@ -25,27 +30,55 @@ _RENEWAL_STAGGER_MS = 2 * MINUTE_MS
 _RENEWAL_PATIENCE_SECONDS = 30.0
 
 
+class ConnectionGate:
+    """Lets one connection attempt pass a second: the exchange counts those of all streams of a market."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._last_attempt = 0.0
+
+    async def passed(self) -> None:
+        """Wait until a second has passed since the attempt before."""
+        async with self._turn:
+            wait = self._last_attempt + 1.0 - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self._last_attempt = time.monotonic()
+
+
 class MarketStreams:
-    """The sockets of all symbols; :meth:`assign` changes which they are while running."""
+    """The sockets of all symbols; :meth:`assign` changes which they are while running.
+
+    Args:
+        stream_url: such as ``wss://fstream.binance.com``.
+        symbols: whose.
+        clock: exchange time.
+        handlers: where frames go; those of trades make it the streams of trades.
+        proxies: on the way there; those of the environment where none are given.
+        market: whose streams these are.
+        gate: shared with other streams of the market.
+    """
 
     def __init__(
         self,
         stream_url: str,
         symbols: Sequence[str],
         clock: ExchangeClock,
-        handlers: StreamHandlers,
+        handlers: StreamHandlers | TradeHandlers,
         proxies: Proxies | None = None,
         market: Market = USDM,
+        gate: ConnectionGate | None = None,
     ) -> None:
-        self.sockets: list[KlineSocket] = []
+        self.sockets: list[MarketSocket] = []
         self._market = market
         self._name = "market" if not market.prefix else market.name
+        if isinstance(handlers, TradeHandlers):
+            self._name += "-trades"
         self._proxies = proxies
         self._stream_url = stream_url
         self._clock = clock
         self._handlers = handlers
-        self._turn = asyncio.Lock()
-        self._last_attempt = 0.0
+        self._gate = gate or ConnectionGate()
         self._opened = 0
         self._changed = asyncio.Event()  # there are others in ``sockets`` than run
         self.assign(symbols)
@@ -72,27 +105,25 @@ class MarketStreams:
         for at in range(0, len(new), STREAMS_PER_SOCKET):
             self._opened += 1
             shard = new[at : at + STREAMS_PER_SOCKET]
-            self.sockets.append(
-                KlineSocket(
-                    f"{self._name}-{self._opened}", self._stream_url, shard, self._clock, self._handlers,
-                    self._one_a_second, self._proxies, self._market,
-                )
-            )  # fmt: skip
+            self.sockets.append(self._socket(f"{self._name}-{self._opened}", shard))
         # One without symbols would get no data, and connect again for ever.
         self.sockets[:] = [socket for socket in self.sockets if socket.symbols]
         self._changed.set()
 
+    def _socket(self, name: str, symbols: list[str]) -> MarketSocket:
+        url, clock, handlers = self._stream_url, self._clock, self._handlers
+        beside = self._one_a_second, self._proxies, self._market
+        if isinstance(handlers, TradeHandlers):
+            return TradeSocket(name, url, symbols, clock, handlers, *beside)
+        return KlineSocket(name, url, symbols, clock, handlers, *beside)
+
     async def _one_a_second(self) -> None:
         """Hold a connection attempt until a second has passed since the one before it."""
-        async with self._turn:
-            wait = self._last_attempt + 1.0 - time.monotonic()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            self._last_attempt = time.monotonic()
+        await self._gate.passed()
 
     async def run(self) -> None:
         """Run every socket, those that are added and those that replace others, until cancelled."""
-        running: dict[KlineSocket, asyncio.Task[None]] = {}
+        running: dict[MarketSocket, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             renewing = group.create_task(self._renew(group, running), name="renewals")
             try:
@@ -107,7 +138,7 @@ class MarketStreams:
             finally:
                 renewing.cancel()
 
-    async def _renew(self, group: asyncio.TaskGroup, running: dict[KlineSocket, asyncio.Task[None]]) -> None:
+    async def _renew(self, group: asyncio.TaskGroup, running: dict[MarketSocket, asyncio.Task[None]]) -> None:
         """Replace sockets before the exchange ends them: the new one delivers before the old one goes.
 
         What both deliver goes to the ingest, which takes each minute once.
@@ -121,10 +152,7 @@ class MarketStreams:
                 connected = old.connected_at
                 if connected is None or (not old.ending and self._clock.now() - connected < due):
                     continue
-                new = KlineSocket(
-                    old.name, self._stream_url, old.symbols, self._clock, self._handlers,
-                    self._one_a_second, self._proxies, self._market,
-                )  # fmt: skip
+                new = self._socket(old.name, old.symbols)
                 task = group.create_task(new.run(), name=new.name)
                 heartbeat(_RENEWAL_PATIENCE_SECONDS)
                 with contextlib.suppress(TimeoutError):

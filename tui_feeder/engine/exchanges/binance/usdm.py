@@ -48,4 +48,5 @@ USDM = Market(
     ),
     archive_folder="futures/um",
     trades_columns=7,
+    trades_path="/fapi/v1/aggTrades",
 )

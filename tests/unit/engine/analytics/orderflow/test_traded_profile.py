@@ -9,16 +9,21 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from examples import some_of
+from msgspec import structs
 from trade_samples import APE_DAY, PlainTrade, ape_candles, ape_ladder, ape_plain
 
-from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, joined
 from tui_feeder.engine.analytics.orderflow.packing import DaySums, day_sums, pack
 from tui_feeder.engine.analytics.orderflow.packing import sums_of as sums_of_minutes
-from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
+from tui_feeder.engine.analytics.orderflow.traded_profile import (
+    LiveTradedProfile,
+    TradedProfile,
+    traded_profile,
+)
 from tui_feeder.engine.analytics.profile.day_profile import profile_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
-from tui_feeder.engine.core.candle import MINUTE_MS, Rows
+from tui_feeder.engine.core.candle import MINUTE_MS, Rows, to_candles, to_rows
 from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, trades_of
 
 FIXED = ProfileSettings(price_increment_mode="Fixed", fixed_price_increment=0.001, tick_size=0.0001)
@@ -163,3 +168,55 @@ def test_without_a_trade_there_is_no_profile() -> None:
     candles["volume"] = candles["taker_buy_volume"] = candles["quote_volume"] = 0.0
     candles["trades"] = 0
     assert traded_profile(candles, volume_of(candles, sums_of(ape_plain()[:0])), FIXED) is None
+
+
+def whole_sums(ladder: Ladder) -> DaySums:
+    return sums_of_minutes(ladder, ladder.minutes["minute"] * MINUTE_MS + ladder.day)
+
+
+@pytest.mark.parametrize("settings", some_of(SHAPES, every=2))
+def test_minutes_one_by_one_make_the_bits_of_all_at_once(settings: ProfileSettings) -> None:
+    candles, ladder = ape_candles().copy(), ape_ladder()
+    whole = (ladder.minutes["minute"] % 7 != 3) & (ladder.minutes["minute"] < 300)  # some have only a candle
+    ladder = ladder.of_minutes(whole)
+    # Of one minute the largest part is missing, and another one counts more places of quantities.
+    parts: list[Ladder | None] = [None] * 300
+    for at in ladder.minutes["minute"].tolist():
+        parts[at] = ladder.of_minutes(ladder.minutes["minute"] == at)
+    assert parts[11] is not None
+    builder = LadderBuilder(APE_DAY)
+    builder.add(trades_of([TradeLine(5, "0.7100", "0.00000001", 1, APE_DAY + 11 * MINUTE_MS, True)]))
+    parts[11] = builder.ladder()
+    live = LiveTradedProfile(settings)
+    live.load(candles[:100], (), whole_sums(joined([part for part in parts[:100] if part is not None])))
+    made = None
+    for candle, part in zip(to_candles(candles[100:300]), parts[100:], strict=True):
+        live.add_traded(candle, None if part is None else whole_sums(part))
+        made = live.profile()
+    assert made is not None
+    sums = whole_sums(joined([part for part in parts if part is not None]))
+    at_once = traded_profile(candles[:300], volume_of(candles[:300], sums), settings)
+    assert at_once is not None
+    for name in set(TradedProfile.__struct_fields__) - {"buy_volume", "sell_volume"}:
+        assert np.array_equal(getattr(made, name), getattr(at_once, name)), name
+    assert 0.5 < made.exact_share < made.known_share < 1.0
+    place = int(np.argmin(np.abs(made.prices - made.poc)))
+    assert made.bought is not None
+    assert made.buy_volume == pytest.approx(made.bought[place], rel=1e-12)
+    assert (made.buy_volume or 0.0) + (made.sell_volume or 0.0) == pytest.approx(
+        made.weights[place], rel=1e-12
+    )
+
+
+def test_the_next_day_begins_with_nothing() -> None:
+    candles, ladder = ape_candles().copy(), ape_ladder()
+    live = LiveTradedProfile(FIXED)
+    live.load(candles, (), whole_sums(ladder))
+    first = structs.replace(to_candles(candles[:1])[0], open_time=APE_DAY + 1_440 * MINUTE_MS)
+    live.add(first)
+    made = live.profile()
+    alone = traded_profile(to_rows([first]), MinuteVolume(to_rows([first])), FIXED)
+    assert made is not None
+    assert alone is not None
+    assert (made.exact_share, made.candles, made.total_volume) == (0.0, 1, first.volume)
+    assert np.array_equal(made.weights, alone.weights)

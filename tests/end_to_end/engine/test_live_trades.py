@@ -1,0 +1,137 @@
+"""Live trades through sockets, ladders and messages: exact, or labelled, and made again for better ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from feed import NOON, Collected, configured, exchange_at, feeding, until
+from msgspec.structs import replace
+from virtual_time import in_virtual_time
+
+from tui_feeder.config import Config, Trades
+from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.analytics.orderflow.reconcile import Known
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.derived.inputs import load_pipeline
+from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder
+from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.storage.store import Store
+from tui_feeder.simulator.exchange import Exchange
+
+SYMBOL = "BTCUSDT"
+DAY = NOON - NOON % DAY_MS
+
+
+def with_trades(exchange: Exchange, *, days: int = 1) -> Config:
+    config = configured(exchange, [SYMBOL], days=2)
+    return replace(config, trades=Trades(symbols=(SYMBOL,), days=days))
+
+
+def profiles(sink: Collected) -> dict[int, dict[str, Any]]:
+    """The last profile published of each minute."""
+    return {
+        message["timestamp"] + 1 - MINUTE_MS: message["volume_profile"] for message in sink.messages[SYMBOL]
+    }
+
+
+def minutes_known(store: Store) -> dict[int, Known]:
+    ladder = read_ladder(store, SYMBOL, DAY)
+    if ladder is None:
+        return {}
+    candles, known = known_minutes(store, SYMBOL, ladder)
+    return {
+        time: Known(how)
+        for time, how in zip(candles["open_time"].tolist(), known.known.tolist(), strict=True)
+    }
+
+
+def last_words_are_those_of_a_run_from_scratch(engine: Engine, sink: Collected) -> None:
+    """The last message of each minute is what the store gives, but for the number of the revision."""
+    last: dict[int, dict[str, Any]] = {}
+    for message in sink.messages[SYMBOL]:
+        last[message["timestamp"] + 1 - MINUTE_MS] = message
+    assert last
+    for minute, message in last.items():
+        made = load_pipeline(engine.store, engine.config, SYMBOL, minute + MINUTE_MS).message()
+        assert made is not None
+        wanted = json.loads(encode(made)) | {"revision": message["revision"]}
+        assert message == wanted, minute
+
+
+def counted(engine: Engine, name: str) -> int:
+    return engine.journal.counters[name]
+
+
+@in_virtual_time
+async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Path) -> None:
+    async with (
+        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+    ):
+        await until(lambda: counted(engine, "ladder_minutes_exact") >= 5, 120)
+        exact = [minute for minute, how in minutes_known(engine.store).items() if how is Known.EXACT]
+        assert len(exact) >= 5
+        live = [m for m in sink.messages[SYMBOL] if m["timestamp"] + 1 - MINUTE_MS in exact]
+        assert max(message["revision"] for message in live) == 0, "no minute waited for its trades in vain"
+        shares = [message["volume_profile"]["exact_share"] for message in live]
+        assert shares == sorted(shares)
+        assert 0.0 < shares[0] < shares[-1] < 1.0
+        profile = live[-1]["volume_profile"]
+        assert profile["buy_volume"] + profile["sell_volume"] > 0
+        last_words_are_those_of_a_run_from_scratch(engine, sink)
+        ladder = read_ladder(engine.store, SYMBOL, DAY)
+        assert ladder is not None
+        rows = engine.store.read(SYMBOL, exact[0], exact[0] + MINUTE_MS)
+        inside = ladder.levels["minute"] == (exact[0] - DAY) // MINUTE_MS
+        sums = ladder.quantities(ladder.levels["bought"][inside] + ladder.levels["sold"][inside]).sum()
+        np.testing.assert_allclose(sums, rows["volume"][0], rtol=1e-9)
+
+
+@in_virtual_time
+async def test_a_cut_inside_a_minute_is_filled_by_rest_and_its_messages_made_again(tmp_path: Path) -> None:
+    async with (
+        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+    ):
+        await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
+        began = exchange.clock.now()
+        exchange.faults.switch_on("disconnect", code="1006")
+        await until(lambda: exchange.clock.now() > began + 6 * MINUTE_MS, 120)
+        await until(lambda: counted(engine, "trade_requests") >= 1, 120)
+        until_now = exchange.clock.now() // MINUTE_MS * MINUTE_MS - 2 * MINUTE_MS
+        await until(
+            lambda: all(
+                how is Known.EXACT
+                for minute, how in minutes_known(engine.store).items()
+                if began // MINUTE_MS * MINUTE_MS <= minute < until_now
+            ),
+            120,
+        )
+        await until(lambda: not engine.live_trades._changed, 60)
+        last_words_are_those_of_a_run_from_scratch(engine, sink)
+
+
+@in_virtual_time
+async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_path: Path) -> None:
+    async with (
+        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+    ):
+        await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
+        exchange.faults.switch_on("insurance-fills", share=0.5)
+        await until(lambda: counted(engine, "ladder_minutes_partial") >= 2, 120)
+        exchange.faults.switch_off("insurance-fills")
+        ladder = read_ladder(engine.store, SYMBOL, DAY)
+        assert ladder is not None
+        candles, known = known_minutes(engine.store, SYMBOL, ladder)
+        partial = np.flatnonzero(known.known == Known.PARTIAL)
+        for at in partial.tolist():
+            volume = float(candles["volume"][at])
+            number = (int(candles["open_time"][at]) - DAY) // MINUTE_MS
+            inside = ladder.levels["minute"] == number
+            sums = ladder.quantities(ladder.levels["bought"][inside] + ladder.levels["sold"][inside]).sum()
+            assert abs(known.shares[at] - sums / volume) < 1e-9
+        last_words_are_those_of_a_run_from_scratch(engine, sink)
