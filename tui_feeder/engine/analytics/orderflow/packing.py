@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.orderflow.ladder import LEVEL, MINUTE, Ladder
-from tui_feeder.engine.analytics.orderflow.reconcile import MinuteSums, minute_sums
+from tui_feeder.engine.analytics.orderflow.reconcile import MinuteSums, joined_sums, minute_sums
 from tui_feeder.engine.core.candle import MINUTE_MS, MINUTES_PER_DAY
 from tui_feeder.engine.core.trades import Ints
 from tui_feeder.errors import StorageError
@@ -184,6 +184,31 @@ def _day_sums(
     unit = float(10**of.quantity_places)
     sums = minute_sums(minutes, of.day, of.quantity_places)
     return DaySums(prices * of.tick / float(10**of.price_places), bought + sold, bought, unit, sums)
+
+
+def joined_day_sums(first: DaySums, second: DaySums) -> DaySums:
+    """Adds up what was traded in some minutes and in later ones.
+
+    Args:
+        first: of earlier minutes.
+        second: of later ones.
+
+    Returns:
+        The sums of both.
+    """
+    unit = max(first.unit, second.unit)
+    parts = [(part, round(unit / part.unit)) for part in (first, second)]
+    prices = np.concatenate((first.prices, second.prices))
+    volumes = np.concatenate([part.volumes * factor for part, factor in parts])
+    bought = np.concatenate([part.bought * factor for part, factor in parts])
+    order = np.argsort(prices, kind="stable")
+    prices = prices[order]
+    begins = np.flatnonzero(np.diff(prices, prepend=-1.0))
+    if len(begins):
+        prices = prices[begins]
+        volumes, bought = (np.add.reduceat(of[order], begins) for of in (volumes, bought))
+    minutes = joined_sums((first.minutes, second.minutes))
+    return DaySums(prices, volumes, bought, unit, minutes)
 
 
 def unpack(block: bytes, first: int = 0, end: int = MINUTES_PER_DAY) -> Ladder:
