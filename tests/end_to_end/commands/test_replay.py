@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from commanding import COMMAND, Done, command, environment
 from examples import examples
+from msgspec import structs
 from preloaded import PreloadedPopen
 from samples import KLINES, MIDNIGHT, walk
 
@@ -140,17 +141,21 @@ def test_a_part_of_a_replay_equals_that_part_of_the_whole(tmp_path: Path, hole: 
 
 
 def test_quantiles_slide_through_a_replay_longer_than_their_window(tmp_path: Path) -> None:
-    rows = walk(65 * 1_440)
+    window = examples(60, least=8)  # days
+    config = structs.replace(
+        Config(), technical_analysis=structs.replace(Config().technical_analysis, volume_lookback_days=window)
+    )
+    rows = walk((window + 5) * 1_440)
     stored(tmp_path, AUSDT=rows)
     end = MIDNIGHT + len(rows) * MINUTE_MS
-    last = replayed(tmp_path, "AUSDT", start=end - 62 * DAY_MS, end=end)[-1]
     store = Store(tmp_path, read_only=True)
-    fresh = load_pipeline(store, Config(), "AUSDT", end).message()
+    *_, last = replay(store, config, ["AUSDT"], end - (window + 2) * DAY_MS, end)
+    fresh = load_pipeline(store, config, "AUSDT", end).message()
     store.close()
     assert fresh is not None
     assert encode(last) == encode(fresh)
     assert last.quantiles is not None
-    exact = np.quantile(rows["volume"][-60 * 1_440 :], (0.25, 0.5, 0.75, 0.9))
+    exact = np.quantile(rows["volume"][-window * 1_440 :], (0.25, 0.5, 0.75, 0.9))
     assert last.quantiles["volume"] == pytest.approx(exact, rel=5e-3)
 
 

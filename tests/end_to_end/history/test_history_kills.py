@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import examples
 from history_parts import FEBRUARY, NOON
 from places import SUPPORT
 
@@ -21,7 +22,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.launch import launch_blocking
 
 CHILD = SUPPORT / "history_child.py"
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", examples(6, least=4)))
 SYMBOLS = ["BTCUSDT", "LTCUSDT", "AVAXUSDT", "币安人生USDT"]
 #: Part of January by days, February as a file, March by days and today by REST.
 START, END = FEBRUARY[0] - 3 * DAY_MS, NOON - 60 * MINUTE_MS

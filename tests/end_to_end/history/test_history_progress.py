@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from examples import examples
 from feed import NOON, configured, feeding, until
 from holding import exchange_of, feed_of
 from hypothesis import given, settings
@@ -108,7 +109,7 @@ def test_lines_of_a_backfill_count_the_symbols_that_have_not_begun() -> None:
 
 
 async def test_the_screen_of_a_start_never_goes_back(tmp_path: Path) -> None:
-    names = list(DEFAULT_SYMBOLS)
+    names = list(DEFAULT_SYMBOLS)[: examples(len(DEFAULT_SYMBOLS), least=4)]
     market = synthetic_market(names, as_of_ms=NOON)
     async with Exchange(market, clock_for(market, start_ms=NOON, rate=60.0)) as exchange:
         exchange.faults.switch_on("corrupt-zip", count=5)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import examples
 import proof_reference
 import pytest
 from examples import some_of
@@ -28,6 +29,8 @@ def test_leaves_are_those_of_an_independent_implementation(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     symbols, start, end = MONTHS[name]
+    if not examples.thorough:
+        start = f"{start[:8]}20"  # the outage is on the 28th
     days = sign_days(tmp_path, symbols, start, end)
     before, count, size = "0" * 64, 0, 0
     for home in sorted(days.proof.glob("0*")):
@@ -62,7 +65,7 @@ def test_leaves_are_those_of_an_independent_implementation(
         assert (head["previous"], head["leaves"]) == (before, len(symbols))
         before = hashlib.sha256(raw).hexdigest()
         count += len(leaves)
-    assert count == len(symbols) * len(list(days.proof.glob("0*"))) >= 28
+    assert count == len(symbols) * len(list(days.proof.glob("0*"))) >= 9
     assert size / count <= 1_500  # bytes of a symbol-day
     assert verify_proof.main([str(days.proof), "--archive", str(days.archive)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("holds: ")
