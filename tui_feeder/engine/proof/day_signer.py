@@ -61,6 +61,7 @@ class DaySigner:
         concurrency: of ``compare``.
         more: what others know of a symbol's day.
         rest: of the processor time spent, so many times as much is spent waiting: others compute too.
+        busy: gives for how long (s) nothing may be begun, as others have to compute in time.
         on_symbol: called after each symbol.
     """
 
@@ -76,6 +77,7 @@ class DaySigner:
         concurrency: int,
         more: MoreEvidence = lambda _symbol, _day: ({}, ""),
         rest: float = 0.0,
+        busy: Callable[[], float] = lambda: 0.0,
         on_symbol: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
@@ -87,6 +89,7 @@ class DaySigner:
         self._slots = asyncio.Semaphore(concurrency)
         self._more = more
         self._rest = rest
+        self._busy = busy
         self._on_symbol = on_symbol
 
     async def sign(
@@ -195,6 +198,9 @@ class DaySigner:
                 group.create_task(compare(symbol))
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        if (pause := self._busy()) > 0:
+            heartbeat(pause, OUTSIDE_SECONDS)
+            await asyncio.sleep(pause)
         heartbeat(works=OUTSIDE_SECONDS)
         found, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, _timed, work)
         if self._rest:

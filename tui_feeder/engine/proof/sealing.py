@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tui_feeder.configuration.sections import Proof
 from tui_feeder.engine.acquisition.backfill import History
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
-from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.journal import Journal, shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.exchanges.base import Exchange
@@ -31,6 +31,9 @@ _WAITING_ROUNDS = 10
 _READING = ("waiting", "backfill")
 #: Of the time, so many times as much is spent waiting as computing.
 _REST = 4.0
+#: Closing frames of all symbols are worked on so long after a minute's end, ms; what would be under way then
+#: is not begun right before it.
+_RUSH_MS, _BEFORE_MS = 4 * SECOND_MS, SECOND_MS // 10
 
 
 class Sealing:
@@ -86,6 +89,7 @@ class Sealing:
             concurrency=concurrency,
             more=more,
             rest=_REST,
+            busy=lambda: exchange.clock.real_seconds(left_of_rush(exchange.clock.now())),
         )
         #: By day (ms) and symbol the store's edition at which its leaf was found to be right.
         self._settled: dict[int, dict[str, int]] = {}
@@ -156,3 +160,16 @@ class Sealing:
             self._reported[day] = len(result.waiting)
             reasons = [f"{symbol} ({why})" for symbol, why in result.waiting.items()]
             self._journal.note("info", f"{name} waits to be signed: {shortened(reasons, 3)}")
+
+
+def left_of_rush(now: int) -> int:
+    """Computes how long the rush at the end of a minute goes on, from right before it.
+
+    Args:
+        now: exchange ms.
+
+    Returns:
+        ms, 0 where there is none.
+    """
+    since = (now + _BEFORE_MS) % MINUTE_MS
+    return max(0, _RUSH_MS + _BEFORE_MS - since)
