@@ -19,7 +19,7 @@ from queue import Queue
 
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import create_conn
@@ -297,14 +297,18 @@ def test_aiokafka_sends_heartbeats_by_the_method_that_is_replaced() -> None:
     source = inspect.getsource(GroupCoordinator)
     assert "self.generation = " in source
     assert "self.member_id = " in source
+    assert "self._coordinator.check_errors()" in inspect.getsource(AIOKafkaConsumer.getmany)
 
 
 async def test_aiokafka_keeps_the_epoch_of_a_transactional_producer() -> None:
-    """``_txn_manager``: its epoch orders the owners of a partition."""
+    """``_txn_manager``: its epoch orders the owners of a partition; topics are asked for at once."""
     assert "self._txn_manager = " in inspect.getsource(AIOKafkaProducer)
     manager = TransactionManager("id", 1_000)
     manager.set_pid_and_epoch(7, 3)
     assert manager.producer_epoch == 3
+    manager.begin_transaction()
+    manager.maybe_add_partition_to_txn(TopicPartition("data", 1))
+    assert manager.partitions_to_add() == {TopicPartition("data", 1)}
 
 
 def test_aiokafka_asks_an_assignor_as_the_cluster_answers() -> None:

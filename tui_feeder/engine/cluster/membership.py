@@ -26,8 +26,8 @@ HEARTBEAT_SECONDS = 2.0
 #: Members have so long to join again when the group changes.
 _REBALANCE_SECONDS = 10.0
 _REQUEST_SECONDS = 15.0
-#: The consumer has no records to give: it is asked now and then for what went wrong.
-_LOOK_MS = 500
+#: How often it is looked whether the group has refused something.
+_LOOK_SECONDS = 0.5
 _END_SECONDS = 2.0
 #: The group is described so often, and so long after a change.
 DESCRIBE_SECONDS, _SOON_SECONDS = 120.0, 0.5
@@ -139,7 +139,8 @@ class Membership(SessionSink):
             self._watch_heartbeats(consumer)
             self.connected(f"joining the group {self.group} as {self.me.name}")
             while not self.over(idle=True) and not self.out:
-                await consumer.getmany(timeout_ms=_LOOK_MS)  # raises what the group refuses
+                consumer._coordinator.check_errors()  # raises what the group refuses; no record is fetched
+                await self.woken(_LOOK_SECONDS)
         except (KafkaError, TimeoutError) as error:
             raise SinkError(f"group {self.group}: {describe_error(error, self._topics.work)}") from error
         finally:

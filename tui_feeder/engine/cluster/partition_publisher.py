@@ -56,6 +56,23 @@ class Moment(NamedTuple):
     numbers: dict[str, int]
 
 
+class _Sent(NamedTuple):
+    """Messages that were written to a topic, whose answers are waited for."""
+
+    topic: str
+    largest: int  # bytes of the largest payload
+    answers: Sequence[Awaitable[object]]
+
+
+@contextlib.contextmanager
+def _sizes(topic: str, largest: int) -> Iterator[None]:
+    """A record that the broker takes to be too large: named, with what to do."""
+    try:
+        yield
+    except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+        raise SinkError(too_large(largest, topic)) from error
+
+
 class Head(msgspec.Struct):
     """What is read of a payload."""
 
@@ -199,7 +216,9 @@ class PartitionPublisher:
         """
         await self._filled.wait()
         await permission()
-        await self._producer.begin()
+        known = {entry[0] for entry in self._queue if not isinstance(entry, Moment)} | {STATE}
+        await self._producer.begin(self._identity.prefix + topic for topic in sorted(known))
+        sent: list[_Sent] = []
         touched: set[str] = set()
         counted: Counter[str] = Counter()
         moment: Moment | None = None
@@ -208,14 +227,20 @@ class PartitionPublisher:
             found, moment = self._next()
             for topic in self.numbers:
                 messages = [message for of, message in found if of == topic]
-                await self._send(topic, messages)
-                counted[topic] += len(messages)
+                if messages:
+                    sent.append(await self._send(topic, messages))
+                    counted[topic] += len(messages)
             touched |= {message.symbol for topic, message in found if self._follow(topic, message)}
             size = sum(len(message.payload) for _, message in found)
             self.bytes -= size
             freed(size)
         numbers = {topic: max(number, moment.numbers[topic]) for topic, number in self.numbers.items()}
-        await self._send_state(touched, numbers, checkpoint)
+        state = await self._send_state(touched, numbers, checkpoint)
+        with self._busy():
+            for written in sent:
+                with _sizes(written.topic, written.largest):
+                    await self._producer.sent(written.answers)
+            await self._producer.sent(state)
         await permission()
         with self._busy():
             await self._producer.commit()
@@ -224,17 +249,14 @@ class PartitionPublisher:
         self.transactions += 1
         return counted
 
-    async def _send(self, topic: str, messages: Sequence[QueuedMessage]) -> None:
-        if not messages:
-            return
-        sent = [Record(message.symbol.encode(), message.payload, message.timestamp) for message in messages]
-        name = self._identity.prefix + topic
-        try:
-            with self._busy():
-                await self._producer.send(name, sent)
-        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
-            largest = max(len(message.payload) for message in messages)
-            raise SinkError(too_large(largest, name)) from error
+    async def _send(self, topic: str, messages: Sequence[QueuedMessage]) -> _Sent:
+        """Write messages; the broker's answers are waited for with those to the state."""
+        written = [
+            Record(message.symbol.encode(), message.payload, message.timestamp) for message in messages
+        ]
+        name, largest = self._identity.prefix + topic, max(len(message.payload) for message in messages)
+        with _sizes(name, largest), self._busy():
+            return _Sent(name, largest, await self._producer.send(name, written))
 
     def _follow(self, topic: str, message: QueuedMessage) -> bool:
         """Take note of a message that is published; whether it changes what is known of its symbol."""
@@ -255,7 +277,7 @@ class PartitionPublisher:
         touched: Collection[str],
         numbers: dict[str, int],
         checkpoint: Callable[[str, Published], Checkpoint | None],
-    ) -> None:
+    ) -> Sequence[Awaitable[object]]:
         """Write, in the open transaction, what a next owner needs."""
         written: list[Record] = []
         patience = time.monotonic() + _CHECKPOINT_SECONDS
@@ -277,7 +299,7 @@ class PartitionPublisher:
         position = Position(who.store, who.worker, self._producer.epoch, numbers, at)
         written.append(Record(records.POSITION_KEY, records.encode(position)))
         with self._busy():
-            await self._producer.send(who.prefix + STATE, written)
+            return await self._producer.send(who.prefix + STATE, written)
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -72,22 +72,32 @@ class PartitionProducer:
         # Private to aiokafka; tests/integration/test_cluster_producer.py fails if it changes.
         self.epoch = self._producer._txn_manager.producer_epoch
 
-    async def begin(self) -> None:
-        """Opens a transaction."""
-        await self._producer.begin_transaction()
+    async def begin(self, topics: Iterable[str]) -> None:
+        """Opens a transaction.
 
-    async def send(self, topic: str, records: Sequence[Record]) -> None:
-        """Writes records in the open transaction, in order.
+        Args:
+            topics: what it will write to, as far as is known; named to the broker in one request.
+        """
+        await self._producer.begin_transaction()
+        for topic in topics:  # private to aiokafka, which asks for each topic when it is first written to
+            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, self.partition))
+
+    async def send(self, topic: str, records: Sequence[Record]) -> Sequence[Awaitable[object]]:
+        """Writes records in the open transaction, in order, without waiting for the broker.
 
         Args:
             topic: where.
             records: each goes into this producer's partition, whatever its key.
 
+        Returns:
+            To be given to :meth:`sent` before the transaction is committed.
+
         Raises:
             Fenced: this producer may write no more.
-            KafkaError: the cluster refuses a record.
-            TimeoutError: the cluster does not answer.
+            KafkaError: a record is too large.
+            TimeoutError: there is no room for the records, since the cluster does not answer.
         """
+        answers: list[Awaitable[object]] = []
         with _fencing():
             left = list(reversed(records))
             while left:
@@ -99,7 +109,26 @@ class PartitionProducer:
                     left.pop()
                 batch.close()
                 async with asyncio.timeout(_TRANSACTION_SECONDS):
-                    await (await self._producer.send_batch(batch, topic, partition=self.partition))
+                    answer = await self._producer.send_batch(batch, topic, partition=self.partition)
+                answer.add_done_callback(_look_at)  # nobody waits for it where a later record is refused
+                answers.append(answer)
+        return answers
+
+    async def sent(self, answers: Iterable[Awaitable[object]]) -> None:
+        """Waits until the broker has what was written.
+
+        Args:
+            answers: of :meth:`send`.
+
+        Raises:
+            Fenced: this producer may write no more.
+            KafkaError: the cluster refuses a record.
+            TimeoutError: the cluster does not answer.
+        """
+        with _fencing():
+            for answer in answers:
+                async with asyncio.timeout(_TRANSACTION_SECONDS):
+                    await answer
 
     async def commit(self) -> None:
         """Ends the open transaction: all that was sent in it can be read from now on.
@@ -120,6 +149,11 @@ class PartitionProducer:
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):
                     await end()
+
+
+def _look_at(answer: asyncio.Future[Any]) -> None:
+    if not answer.cancelled():
+        answer.exception()
 
 
 def ignore_refusals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

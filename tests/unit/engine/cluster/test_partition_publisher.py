@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 
 import orjson
 
@@ -29,15 +29,28 @@ class Producer(PartitionProducer):
     def __init__(self) -> None:
         self.partition, self.epoch = 0, 1
         self.committed: list[list[tuple[str, bytes]]] = []
+        self.named: list[list[str]] = []
         self._open: list[tuple[str, bytes]] = []
+        self._waiting = 0
 
-    async def begin(self) -> None:
+    async def begin(self, topics: Iterable[str]) -> None:
         self._open = []
+        self.named.append(list(topics))
 
-    async def send(self, topic: str, records: Sequence[Record]) -> None:
+    async def send(self, topic: str, records: Sequence[Record]) -> Sequence[Awaitable[object]]:
         self._open += [(topic, record.key) for record in records]
+        self._waiting += 1
+        return [self._answered()]
+
+    async def _answered(self) -> None:
+        self._waiting -= 1
+
+    async def sent(self, answers: Iterable[Awaitable[object]]) -> None:
+        for answer in answers:
+            await answer
 
     async def commit(self) -> None:
+        assert self._waiting == 0, "an answer of the broker was not waited for"
         self.committed.append(self._open)
 
 
@@ -70,3 +83,4 @@ async def test_a_checkpoint_waits_for_the_alerts_that_its_rules_have_found() -> 
         ("ta_alerts", b"BTCUSDT"), ("ta_state", checkpoint_key(SYMBOL)), ("ta_state", b"BTCUSDT"),
         ("ta_state", b"#position"),
     ]  # fmt: skip
+    assert producer.named == [["ta_data", "ta_state"], ["ta_alerts", "ta_state"]]
