@@ -24,8 +24,8 @@ class StoredLevelHistory:
     def __init__(self, store: Store, config: Config) -> None:
         self._store = store
         self._config = config
-        # The levels of the days to come are those of messages, which are of candles.
-        self._tools = ProfileTools(store, config, of_candles=True)
+        # The levels of the days to come are those of messages.
+        self._tools = ProfileTools(store, config, as_messages=True)
 
     def before(self, symbol: str, end: int, anchors: Sequence[int]) -> LevelsBefore:
         """Reads the naked points of control and the anchored VWAPs at a moment.

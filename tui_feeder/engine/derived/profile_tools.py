@@ -56,13 +56,13 @@ class ProfileTools:
     Args:
         store: where the minutes are.
         config: whose settings shape the profiles.
-        of_candles: compute from candles alone, as profiles in messages are.
+        as_messages: count trades of those symbols alone of which profiles in messages do.
     """
 
-    def __init__(self, store: Store, config: Config, *, of_candles: bool = False) -> None:
+    def __init__(self, store: Store, config: Config, *, as_messages: bool = False) -> None:
         self._store = store
         self._config = config
-        self._of_candles = of_candles
+        self._as_messages = as_messages
         self._followed: dict[tuple[str, int, int], tuple[object, DevelopingLevels]] = {}
         self._bars: dict[tuple[str, int, int], tuple[object, MinuteVolume]] = {}
         self._kept: dict[tuple[object, ...], tuple[object, object]] = {}
@@ -89,7 +89,7 @@ class ProfileTools:
 
         def made() -> RangeView | None:
             rows = np.concatenate([self._store.read(symbol, start, end) for start, end in cut])
-            found = range_profile(self._volumes(symbol, [rows])[0], settings)
+            found = range_profile(self._volumes(symbol, [rows], settings)[0], settings)
             return None if found is None else _view(symbol, spans, rows, found)
 
         return self._known(("range", symbol, spans), symbol, (cut[0][0], cut[-1][1]), settings, made)
@@ -122,7 +122,7 @@ class ProfileTools:
             times = range(start, end, frame)
             edges = np.searchsorted(rows["open_time"], [*times, end])
             bars = [rows[low:high] for low, high in pairwise(edges.tolist())]
-            volumes = self._bar_volumes(symbol, frame, dict(zip(times, bars, strict=True)))
+            volumes = self._bar_volumes(symbol, frame, dict(zip(times, bars, strict=True)), settings)
             found = footprint(list(volumes.items()), settings, levels)
             if found is None:
                 return None
@@ -166,7 +166,7 @@ class ProfileTools:
                 begin, after = np.searchsorted(rows["open_time"], (day, day + DAY_MS))
                 before = [r for r in ranges if day - DAYS_BEFORE * DAY_MS <= r.day < day]
                 part = rows[begin:after]
-                profile = traded_profile(part, self._volumes(symbol, [part])[0], settings, before)
+                profile = traded_profile(part, self._volumes(symbol, [part], settings)[0], settings, before)
                 if profile is not None:
                     levels.append((day, profile.poc))
             return touched_levels(levels, rows)
@@ -227,7 +227,7 @@ class ProfileTools:
         """The levels of a day up to a moment: where they were followed before, later minutes are added."""
         key, store = (symbol, day, every), self._store
         before = store.present(symbol).clip(day - DAYS_BEFORE * DAY_MS, day).minutes
-        state = (settings, store.edition(symbol), self._ladders(symbol), before)
+        state = (settings, store.edition(symbol), ladders_state(self._store, symbol), before)
         with self._lock:  # taken out of what is kept: nobody else adds to it meanwhile
             known, levels = self._followed.pop(key, (None, None))
         rows = store.read(symbol, day, end)
@@ -237,7 +237,7 @@ class ProfileTools:
         if levels is None or rest is None:
             levels, rest = DevelopingLevels(settings, ranges_before(store, symbol, day), every), rows
         parts = levels.parts(rest)
-        guessed = self._of_candles or settings.calculation_mode == "TPO"
+        guessed = self._of_candles(settings) or settings.calculation_mode == "TPO"
         sums = [[]] * len(parts) if guessed else stored_sums(store, symbol, parts)
         for part, of_day in zip(parts, sums, strict=True):
             levels.add(part, *of_day)
@@ -276,18 +276,20 @@ class ProfileTools:
         key = ("anchored", symbol, start, timeframe)
         return self._known(key, symbol, (start, end), None, made)
 
-    def _ladders(self, symbol: str) -> object:
-        return None if self._of_candles else ladders_state(self._store, symbol)
+    def _of_candles(self, settings: ProfileSettings) -> bool:
+        return self._as_messages and settings.source != "trades"
 
-    def _volumes(self, symbol: str, parts: Sequence[Rows]) -> list[MinuteVolume]:
+    def _volumes(self, symbol: str, parts: Sequence[Rows], settings: ProfileSettings) -> list[MinuteVolume]:
         """What was traded in each part, one later than the other."""
-        if self._of_candles:
+        if self._of_candles(settings):
             return [MinuteVolume(rows) for rows in parts]
         return stored_volumes(self._store, symbol, parts)
 
-    def _bar_volumes(self, symbol: str, frame: int, bars: Mapping[int, Rows]) -> dict[int, MinuteVolume]:
+    def _bar_volumes(
+        self, symbol: str, frame: int, bars: Mapping[int, Rows], settings: ProfileSettings
+    ) -> dict[int, MinuteVolume]:
         """The volume of bars by their open time; of those that are kept only new ones are read."""
-        ladders, found, states = self._ladders(symbol), {}, {}
+        ladders, found, states = ladders_state(self._store, symbol), {}, {}
         for time, rows in bars.items():
             states[time] = (ladders, zlib.crc32(rows.tobytes()))
             with self._lock:
@@ -295,7 +297,7 @@ class ProfileTools:
             if known is not None and known[0] == states[time]:
                 found[time] = known[1]
         new = [time for time in bars if time not in found]
-        found |= dict(zip(new, self._volumes(symbol, [bars[time] for time in new]), strict=True))
+        found |= dict(zip(new, self._volumes(symbol, [bars[time] for time in new], settings), strict=True))
         with self._lock:
             for time in bars:
                 self._bars.pop((symbol, frame, time), None)
@@ -318,7 +320,7 @@ class ProfileTools:
         """What was made before of the same minutes, or is made now."""
         # Before the minutes are read: what changes meanwhile is another state of them.
         edition, present = self._store.edition(symbol), self._store.present(symbol)
-        state = (span, settings, edition, self._ladders(symbol), present.clip(*span).minutes)
+        state = (span, settings, edition, ladders_state(self._store, symbol), present.clip(*span).minutes)
         with self._lock:
             known = self._kept.get(key)
         if known is not None and known[0] == state:

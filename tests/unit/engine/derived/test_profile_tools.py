@@ -14,7 +14,7 @@ from profile_reference import days_of, reference_row
 from samples import real_month
 from trade_samples import APE_DAY, ape_candles, ape_ladder, ape_plain, ladder_of
 
-from tui_feeder.config import Config
+from tui_feeder.config import Config, Trades
 from tui_feeder.configuration.sections.volume_profile import VolumeProfile
 from tui_feeder.engine.analytics.profile.day_profile import profile_of
 from tui_feeder.engine.analytics.profile.increments import ranges_of
@@ -193,8 +193,10 @@ def test_ladders_that_come_later_make_the_footprint_and_ranges_exact(tmp_path: P
     bar = known.bars[-1]
     found = {bar.first + place: bought for place, bought in enumerate(bar.bought) if bought}
     assert found == pytest.approx(dict(last))
-    of_candles = ProfileTools(store, Config(), of_candles=True).range_profile("APEUSDT", spans, end)
-    assert of_candles == before
+    as_messages = ProfileTools(store, Config(), as_messages=True).range_profile("APEUSDT", spans, end)
+    assert as_messages == before, "messages of a symbol whose trades are not read are of candles"
+    traded = Config(trades=Trades(symbols=("APEUSDT",)))
+    assert ProfileTools(store, traded, as_messages=True).range_profile("APEUSDT", spans, end) == after
     lost = [trade for place, trade in enumerate(ape_plain()) if place % 5]
     put_ladder(store, "APEUSDT", ladder_of(lost), LadderOrigin("", "", True, len(lost)), APE_DAY).result()
     partial = tools.footprint("APEUSDT", 60, 30, 40, end)
