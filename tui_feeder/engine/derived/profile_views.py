@@ -10,7 +10,7 @@ from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.derived.day_ranges import DayRanges
 from tui_feeder.engine.derived.inputs import settings_of
-from tui_feeder.engine.derived.stored_ladders import ladders_state, stored_traded_profile
+from tui_feeder.engine.derived.stored_ladders import FollowedSums, ladders_state, stored_traded_profile
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import ProfileView
 
@@ -32,6 +32,7 @@ class ProfileViews:
         self._store = store
         self._config = config
         self._ranges = DayRanges(store)
+        self._sums = FollowedSums(store)
         self._cache: dict[tuple[str, int], tuple[object, ProfileView]] = {}
         self._lock = threading.Lock()  # of what is kept; never held while the store is read
 
@@ -60,7 +61,7 @@ class ProfileViews:
             known = self._cache.get((symbol, day))
         if known is not None and known[0] == state:
             return known[1]
-        made = stored_traded_profile(self._store, symbol, settings, day, end, self._ranges)
+        made = stored_traded_profile(self._store, symbol, settings, day, end, self._ranges, self._sums)
         if made is None:
             return None
         view = profile_view(symbol, day, made)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,7 @@ from tui_feeder.engine.analytics.orderflow.packing import (
     DaySums,
     LadderBlockError,
     day_sums,
+    joined_day_sums,
     pack,
     sums_of,
     unpack,
@@ -45,6 +47,10 @@ _LISTED = "ladders "
 #: What the note of a live minute's ladder is named, before the symbol, a blank, its day, a blank, and its
 #: number in the day. Once the day's ladders are there the minutes are part of them.
 _MINUTE = "minute ladder "
+#: So many live minutes are read one by one, more with all of their day.
+_FEW_MINUTES = 64
+#: Days whose sums are kept while minutes are added to them.
+_FOLLOWED_DAYS = 8
 #: What the note of the messages that are to be made again for other ladders is named, before the symbol.
 CHANGES = "ladder changes "
 
@@ -100,7 +106,7 @@ def put_ladder(
         store.put_note(f"{_LADDER}{symbol} {day}", None)
     for name in store.notes(f"{_MINUTE}{symbol} "):
         if (day := _of_name(name)[0]) < keep_from or day == ladder.day:
-            store.put_note(name, None)
+            store.put_note(f"{_MINUTE}{symbol} {name}", None)
     listed[ladder.day] = origin
     store.put_note(f"{_LADDER}{symbol} {ladder.day}", pack(ladder))
     return store.put_note(_LISTED + symbol, msgspec.msgpack.encode(listed))
@@ -119,7 +125,28 @@ def read_ladder(store: Store, symbol: str, day: int) -> Ladder | None:
     """
     name = f"{_LADDER}{symbol} {day}"
     block = store.note(name)
-    blocks = store.notes(f"{_MINUTE}{symbol} {day} ") if block is None else {name: block}
+    blocks = _live_blocks(store, symbol, day) if block is None else {name: block}
+    return _joined(store, blocks)
+
+
+def _live_ladder(store: Store, symbol: str, day: int, parts: Sequence[Ints]) -> Ladder | None:
+    """The live ladders of the minutes of some parts of a day; of other minutes there may be some too."""
+    names = {_minute_name(symbol, time) for times in parts for time in times.tolist()}
+    if len(names) <= _FEW_MINUTES:
+        found = {name: block for name in sorted(names) if (block := store.note(name)) is not None}
+    else:
+        blocks = _live_blocks(store, symbol, day)
+        found = {name: block for name, block in blocks.items() if name in names}
+    return _joined(store, found)
+
+
+def _live_blocks(store: Store, symbol: str, day: int) -> dict[str, bytes]:
+    """The live ladders of a day, by the names of their notes."""
+    prefix = f"{_MINUTE}{symbol} {day} "
+    return {prefix + rest: block for rest, block in store.notes(prefix).items()}
+
+
+def _joined(store: Store, blocks: Mapping[str, bytes]) -> Ladder | None:
     found = [_unpacked(store, *item) for item in blocks.items()]
     sound = [ladder for ladder in found if ladder is not None]
     return joined(sound) if sound else None
@@ -187,7 +214,7 @@ def ladder_stamp(store: Store, symbol: str, day: int) -> int:
         The checksum; 0 where there are none.
     """
     block = store.note(f"{_LADDER}{symbol} {day}")
-    blocks = store.notes(f"{_MINUTE}{symbol} {day} ").values() if block is None else [block]
+    blocks = list(_live_blocks(store, symbol, day).values()) if block is None else [block]
     check = 0
     for part in blocks:
         check = zlib.crc32(part, check)
@@ -304,22 +331,65 @@ def stored_sums(store: Store, symbol: str, parts: Sequence[Rows]) -> list[list[D
     """
     sums: list[list[DaySums]] = [[] for _ in parts]
     for day, those in _parts_by_day(parts).items():
-        name = f"{_LADDER}{symbol} {day}"
+        name, asked = f"{_LADDER}{symbol} {day}", list(those.values())
         block = store.note(name)
         if block is None:
-            ladder = read_ladder(store, symbol, day)
+            ladder = _live_ladder(store, symbol, day, asked)
             if ladder is None:
                 continue
-            found = [sums_of(ladder, times) for times in those.values()]
+            found = [sums_of(ladder, times) for times in asked]
         else:
             try:
-                found = _sums_of_day(block, list(those.values()))
+                found = _sums_of_day(block, asked)
             except LadderBlockError as error:
                 store.report_unusable(name, str(error))
                 continue
         for place, part in zip(those, found, strict=True):
             sums[place].append(part)
     return sums
+
+
+class FollowedSums:
+    """Sums of the ladders of days that are asked for again with more minutes: only the new ones are read.
+
+    For any thread.
+
+    Args:
+        store: where the ladders are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, int], tuple[object, Ints, list[DaySums]]] = {}
+        self._lock = threading.Lock()  # of what is known; never held while the store is read
+
+    def of(self, symbol: str, candles: Rows) -> list[DaySums]:
+        """Adds up what the ladders of the minutes of a day have.
+
+        Args:
+            symbol: whose.
+            candles: stored candles of one UTC day, dtype ROW, in order.
+
+        Returns:
+            The sums; nothing where there are no ladders.
+        """
+        times = np.ascontiguousarray(candles["open_time"])
+        if not len(times):
+            return []
+        key, state = (symbol, of_day(int(times[0]))), ladders_state(self._store, symbol)
+        with self._lock:
+            known = self._known.get(key)
+        rest, sums = candles, []
+        if known is not None and known[0] == state and np.array_equal(known[1], times[: len(known[1])]):
+            rest, sums = candles[len(known[1]) :], known[2]
+        new = stored_sums(self._store, symbol, [rest])[0] if len(rest) else []
+        sums = [joined_day_sums(sums[0], new[0])] if sums and new else sums or new
+        with self._lock:
+            self._known.pop(key, None)
+            self._known[key] = state, times, sums
+            while len(self._known) > _FOLLOWED_DAYS:
+                del self._known[next(iter(self._known))]
+        return sums
 
 
 def stored_volumes(store: Store, symbol: str, parts: Sequence[Rows]) -> list[MinuteVolume]:
@@ -367,6 +437,7 @@ def stored_traded_profile(
     day: int,
     end: int | None = None,
     ranges: DayRanges | None = None,
+    followed: FollowedSums | None = None,
 ) -> TradedProfile | None:
     """Computes the profile of a day from its ladders, as far as there are any, and its candles.
 
@@ -377,6 +448,7 @@ def stored_traded_profile(
         day: midnight, ms.
         end: exclusive, ms: minutes from there on do not count; None for the whole day.
         ranges: of the same store, where several days are asked for.
+        followed: of the same store, where a day is asked for again and again.
 
     Returns:
         The profile; None where nothing was traded.
@@ -391,5 +463,5 @@ def stored_traded_profile(
     before: tuple[DayRange, ...] = ()
     if settings.price_increment_mode == "Auto":
         before = ranges_before(store, symbol, day) if ranges is None else ranges.before(symbol, day)
-    (volume,) = stored_volumes(store, symbol, [candles])
-    return traded_profile(candles, volume, settings, before)
+    sums = stored_sums(store, symbol, [candles])[0] if followed is None else followed.of(symbol, candles)
+    return traded_profile(candles, MinuteVolume(candles, sums), settings, before)

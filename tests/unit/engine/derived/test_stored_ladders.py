@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from trade_samples import APE_DAY, ape_candles, ape_ladder
 
+from tui_feeder.engine.analytics.orderflow.packing import sums_of
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
-from tui_feeder.engine.core.candle import DAY_MS, Source
+from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.derived.stored_ladders import (
+    FollowedSums,
     LadderOrigin,
     known_minutes,
     ladders_state,
     origins,
     put_ladder,
+    put_minute,
     read_ladder,
     stored_traded_profile,
     stored_volumes,
@@ -88,6 +91,36 @@ def test_parts_of_days_have_the_volume_of_their_own_minutes(tmp_path: Path) -> N
     assert none.placed(SETTINGS, 0.001) is None
     put_ladder(store, "APEUSDT", ape_ladder(), LadderOrigin("", "", True, 1), APE_DAY).result()
     assert ladders_state(store, "APEUSDT") != state
+    store.close()
+
+
+def test_live_minutes_are_read_by_themselves_until_the_day_takes_their_place(tmp_path: Path) -> None:
+    store, candles, ladder = Store(tmp_path, exchange="test"), ape_candles(), ape_ladder()
+    store.put("APEUSDT", candles[:200], Source.STREAM).result()
+    followed = FollowedSums(store)
+    for count in (150, 151, 200):
+        for minute in range(count):
+            part = ladder.of_minutes(ladder.minutes["minute"] == minute)
+            put_minute(store, "APEUSDT", APE_DAY + minute * MINUTE_MS, part)
+        store.flushed().result()
+        (sums,) = followed.of("APEUSDT", candles[:count])
+        wanted = sums_of(ladder, candles["open_time"][:count])
+        for name in ("prices", "volumes", "bought", "unit"):
+            assert np.array_equal(getattr(sums, name), getattr(wanted, name)), name
+        assert np.array_equal(sums.minutes.times, wanted.minutes.times)
+    for low, high in ((100, 200), (150, 160)):  # more than are read one by one, and fewer
+        (volume,) = stored_volumes(store, "APEUSDT", [candles[low:high]])
+        assert (volume.exact_share, volume.known_share) == (1.0, pytest.approx(1.0))
+    later = ladder.of_minutes(ladder.minutes["minute"] == 5)
+    put_minute(store, "APEUSDT", APE_DAY + DAY_MS + 5 * MINUTE_MS, replace(later, day=APE_DAY + DAY_MS))
+    put_ladder(store, "APEUSDT", ladder, ORIGIN, APE_DAY).result()
+    assert list(store.notes("minute ladder APEUSDT ")) == [f"{APE_DAY + DAY_MS} 0005"]
+    (sums,) = followed.of("APEUSDT", candles[:200])
+    assert np.array_equal(sums.minutes.times, wanted.minutes.times)
+    put_minute(store, "APEUSDT", APE_DAY + DAY_MS, replace(later, day=APE_DAY + DAY_MS)).result()
+    store.put_note(f"minute ladder APEUSDT {APE_DAY + DAY_MS} 0007", b"no ladder").result()
+    assert read_ladder(store, "APEUSDT", APE_DAY + DAY_MS) is not None
+    assert any("0007" in line for line in map(str, store.unusable_records))
     store.close()
 
 
