@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from feed import Collected, until
@@ -41,11 +42,11 @@ def breaking(monkeypatch: pytest.MonkeyPatch, symbol: str, breaks: Callable[[Can
     update = SymbolPipeline.update
     broken: list[int] = []
 
-    def broken_update(pipeline: SymbolPipeline, candle: Candle, *, revision: int = 0) -> Message:
+    def broken_update(pipeline: SymbolPipeline, candle: Candle, **more: Any) -> Message:  # noqa: ANN401
         if pipeline.symbol == symbol and breaks(candle):
             broken.append(candle.open_time)
             raise BrokenError(f"at {candle.open_time}")
-        return update(pipeline, candle, revision=revision)
+        return update(pipeline, candle, **more)
 
     monkeypatch.setattr(SymbolPipeline, "update", broken_update)
     return broken
