@@ -17,6 +17,7 @@ from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder
+from tui_feeder.engine.derived.stored_reads import StoredReads
 from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.simulator.exchange import Exchange
@@ -82,6 +83,22 @@ async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Pa
         profile = live[-1]["volume_profile"]
         assert profile["buy_volume"] + profile["sell_volume"] > 0
         last_words_are_those_of_a_run_from_scratch(engine, sink)
+        # Screens show the same of the same minutes.
+        end = live[-1]["timestamp"] + 1
+        reads = StoredReads(engine.store, engine.config)
+        shown, bars = reads.profile(SYMBOL, DAY, end), reads.footprint(SYMBOL, 60, 10, 40, end, end)
+        assert shown is not None
+        assert bars is not None
+        area = profile["value_area"]
+        levels = profile["poc"], area["high"], area["low"], profile["vwap"]
+        assert (shown.poc, shown.vah, shown.val, shown.vwap) == levels
+        assert shown.exact_share == profile["exact_share"]
+        assert {bar.time for bar in bars.bars if bar.exact_share == 1.0} == {
+            m for m in exact if bars.bars[0].time <= m < end
+        }
+        lines = reads.developing(SYMBOL, DAY, 60, end)
+        assert lines is not None
+        assert (lines.poc[-1], lines.vah[-1], lines.val[-1], lines.vwap[-1]) == levels
         ladder = read_ladder(engine.store, SYMBOL, DAY)
         assert ladder is not None
         rows = engine.store.read(SYMBOL, exact[0], exact[0] + MINUTE_MS)
