@@ -30,7 +30,7 @@ from tui_feeder.engine.storage.store import Store
 _START = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 _DAYS, _MINUTES = 365, 1_440
 #: Times DuckDB's own at most: a day of a symbol is a small file, a month is not.
-_LIMITS = {FileKind.MONTH: 3.0, FileKind.DAY: 20.0}
+_LIMITS = {FileKind.MONTH: 3.0, FileKind.DAY: 10.0}
 _QUERY = (
     "select symbol, count(*), sum(volume), max(high), min(low), sum(trades), "
     "count(*) filter (where state = 'quiet') from {source} group by symbol order by symbol"
