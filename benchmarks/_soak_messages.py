@@ -171,6 +171,8 @@ class Outcome:
     late: int = 0  # minutes first published later than that
     joins: int = 0  # ends of minutes that trade ids prove
     breaks: int = 0  # and those at which they break
+    ladders: int = 0  # minutes of which all trades are known
+    partial: int = 0  # and those of which some are
 
     missing: int = 0
     twice: int = 0
@@ -181,6 +183,8 @@ class Outcome:
     unhealed: int = 0
     disagreeing: int = 0  # symbol-days whose live agreement the store counts otherwise than it was seen
     false_alarms: int = 0  # breaks of trade ids between closing frames that were right
+    mislabelled: int = 0  # minutes whose ladder is not what it is said to be
+    inexact: int = 0  # minutes that are not exact though the archive of their day came
     invented: int = 0  # rows of bars that were over and are not the exchange's, and answers of other kinds
 
     findings: list[str] = field(default_factory=list)
@@ -198,6 +202,7 @@ class Outcome:
         return self.minutes > 0 and not (
             self.missing or self.twice or self.unpublished or self.wrong or self.unequal or self.profiles
             or self.unhealed or self.invented or self.disagreeing or self.false_alarms
+            or self.mislabelled or self.inexact
         )  # fmt: skip
 
 

@@ -23,6 +23,10 @@ of every past day must equal those computed from scratch. Of every day the store
 live, stood, was corrected and came late must be that of somebody who saw all messages come, and trade ids may
 break only where a closing frame was wrong.
 
+With ``--trades`` the live trades of so many symbols are followed, with faults of their own: rows that stream
+or REST lack, ids without a trade, cuts. Every minute must be labelled as what it is, by the exchange's own
+sums; of days whose archive came every minute must be exact; and what was published last rests on ladders.
+
 Beside each engine a gateway serves its store, and a client polls it all the time, during faults and repairs:
 symbols, intervals, limits and beginnings at random. Every row of a bar that was over when it was asked for
 must be the exchange's own in every character (``invented``: how many were not).
@@ -56,8 +60,9 @@ from msgspec.structs import replace
 from benchmarks._soak_gateway import Client
 from benchmarks._soak_live import LiveRecord, LiveWitness, judge_live
 from benchmarks._soak_messages import Collector, Outcome, PublishedMessages, Witness, judge
+from benchmarks._soak_trades import TradeFaults, judge_ladders, with_archives
 from tests.support.virtual_time import VirtualTimeStore, virtual_time
-from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis
+from tui_feeder.config import Application, Config, Exchange, TechnicalAnalysis, Trades
 from tui_feeder.configuration.sections.exchange import CoinM, Spot
 from tui_feeder.engine.composition import configured_engine
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -110,6 +115,8 @@ class _Run:
         self._dice = random.Random(f"runs {seed}")
         self._stop_every = given.stop_every
         self._hasty_closes = given.hasty_closes
+        self._trade_faults = TradeFaults(seed)
+        self._trade_days = math.ceil(given.days) + 6
         self._folder = folder
         self._report = report
         self._end = _START + int(given.days * DAY_MS)
@@ -119,6 +126,7 @@ class _Run:
         minutes = (self._end + _HEALING_MS - _START) // MINUTE_MS + 2 * 1_440
         self.published = PublishedMessages(self._names, _START - DAY_MS, minutes)
         self.live_record = LiveRecord(self._names, _START - DAY_MS, minutes)
+        self.traded = [name for name in self._names if ":" not in name][: given.trades]
         self.witnesses: list[Witness] = []
         self._client = Client(self.exchanges, self._names, given.poll_every, self.outcome)
 
@@ -161,6 +169,7 @@ class _Run:
         return Config(
             application=replace(Application(), symbols=tuple(self._names), start_date=begin),
             technical_analysis=replace(TechnicalAnalysis(), min_history_days=_HISTORY_DAYS),
+            trades=Trades(symbols=tuple(self.traded), days=self._trade_days),
             exchange=replace(
                 Exchange(),
                 rest_url=rest_url,
@@ -241,6 +250,8 @@ class _Run:
                 hour = clock.now() // _HOUR_MS
                 for exchange in self.exchanges.values():
                     exchange.faults.switch_on("hasty-close", count=self._hasty_closes)
+            if self.traded:
+                self._trade_faults.draw(self.exchanges[USDM.name])
             await self._wait(10 * MINUTE_MS, running)
             collector.drain()
             seeing.drain()
@@ -271,6 +282,7 @@ class _Run:
                 and not engine.store.unconfirmed(name).clip(0, end)
                 for name, one in engine.tracked.items()
             )  # fmt: skip
+            whole = whole and with_archives(engine.store, self.config, self.traded, clock.now())
             if whole and not any(gap.start < end for gap in engine.recovery.open_gaps()):
                 await self._wait(60 * MINUTE_MS, running)
                 collector.drain()
@@ -318,6 +330,8 @@ def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcom
         market = run.exchanges[market_of(witness.symbol) or USDM.name].market
         judge(store, run.config, market, run.published, witness, outcome, given.every)
         judge_live(store, market, run.live_record, witness, outcome)
+        if witness.symbol in run.traded:
+            judge_ladders(store, run.config, market, witness.symbol, outcome)
     store.close()
     outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
     return outcome, run.counters
@@ -359,10 +373,12 @@ _COLUMNS = (
     ("faults struck", "faults", 13), ("gaps filled", "gaps", 11),
     ("live", "live", 8), ("corrected", "corrected", 9), ("late", "late", 7),
     ("ids join", "joins", 8), ("ids break", "breaks", 9),
+    ("ladders", "ladders", 8), ("partial", "partial", 7),
     ("published again", "published_again", 15), ("polls", "polls", 6), ("rows served", "served", 11),
     ("missing", "missing", 7), ("twice", "twice", 5), ("unpublished", "unpublished", 11),
     ("wrong", "wrong", 5),
     ("unequal", "unequal", 7), ("profiles", "profiles", 8), ("unhealed", "unhealed", 8),
+    ("mislabelled", "mislabelled", 11), ("inexact", "inexact", 7),
     ("invented", "invented", 8), ("disagreeing", "disagreeing", 11), ("false alarms", "false_alarms", 12),
     ("seconds", "seconds", 7), ("CPU s", "cpu", 6),
 )  # fmt: skip
@@ -394,6 +410,9 @@ def main() -> None:
         default=0,
         help="closing frames an hour and market that lack the last trades: what was published live is then "
         "corrected",
+    )
+    parser.add_argument(
+        "--trades", type=int, default=0, help="USD-M symbols whose trades are followed, with faults of these"
     )
     parser.add_argument("--stop-every", type=float, default=2.5, help="mean days between stops and kills")
     parser.add_argument(

@@ -152,3 +152,24 @@ async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_pa
             sums = ladder.quantities(ladder.levels["bought"][inside] + ladder.levels["sold"][inside]).sum()
             assert abs(known.shares[at] - sums / volume) < 1e-9
         last_words_are_those_of_a_run_from_scratch(engine, sink)
+
+
+@in_virtual_time
+async def test_many_holes_of_a_minute_are_one_request(tmp_path: Path) -> None:
+    async with (
+        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+    ):
+        await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
+        exchange.faults.switch_on("missing-trades", target="stream", share=0.3, duration=120.0)
+        began = exchange.clock.now()
+        await until(lambda: exchange.clock.now() > began + 5 * MINUTE_MS, 120)
+        ended = exchange.clock.now() // MINUTE_MS * MINUTE_MS - MINUTE_MS
+        struck = range(began // MINUTE_MS * MINUTE_MS, ended, MINUTE_MS)
+        await until(
+            lambda: all(minutes_known(engine.store).get(minute) is Known.EXACT for minute in struck), 120
+        )
+        pages = counted(engine, "trade_requests")
+        assert 1 <= pages <= 15, "not one for each of hundreds of trades"
+        await until(lambda: not engine.live_trades._changed, 60)
+        last_words_are_those_of_a_run_from_scratch(engine, sink)

@@ -37,6 +37,8 @@ _MOST_TRADES = 1_000_000
 _MOST_IDS, _MOST_HOLE_MS = 10_000, 5 * MINUTE_MS
 #: Requests for trades in a minute of the exchange, of all symbols: candles and live repair need the weight.
 _REQUESTS_A_MINUTE = 20
+#: A symbol's holes are asked for together, so often.
+_ASKED_MS = 15 * SECOND_MS
 #: A hole that REST does not fill is asked for so often.
 _TRIES = 2
 
@@ -240,7 +242,9 @@ class LiveTrades:
                 needed = min(needed, minute)
         for hole in holes:
             needed = min(needed, hole.begin)
-            self._ask(symbol, known, hole)
+        if holes and now >= known.ask_at:  # a page has the other holes near it too
+            known.ask_at = now + _ASKED_MS
+            self._ask(symbol, known, holes[0])
         # The minute before the first that is not final shows where its ids begin.
         known.forget(needed - MINUTE_MS)
 
@@ -307,9 +311,13 @@ class LiveTrades:
             known = self._symbols.get(symbol)
             if known is None:
                 continue
+            self._count(symbol, known)
+            open_now = {each.first for each in known.live.missing()}
+            if hole.first not in open_now or known.asked.get(hole.first, 0) >= _TRIES:
+                known.waiting.discard(hole.first)  # a page that was asked for another hole had it
+                continue
             try:
                 await self._fill(known, hole)
-                known.asked[hole.first] = known.asked.get(hole.first, 0) + 1
             except RestError as error:  # once more, while its minutes are kept
                 self._journal.count("trade_requests_refused")
                 now = self._clock.now()
@@ -331,10 +339,13 @@ class LiveTrades:
             heartbeat(works=OUTSIDE_SECONDS, unless=lambda: self._exchange.status().silenced)
             rows = await exchange.trades_from(known.symbol, first)
             self._journal.count("trade_requests")
-            known.rows.extend(row for row in rows if hole.first <= row[0] <= hole.last)
-            if not rows or (last := max(row[0] for row in rows)) < first:
-                break
-            first = last + 1
+            known.rows.extend(rows)
+            last = max((row[0] for row in rows), default=hole.last)
+            self._count(known.symbol, known)
+            for each in known.live.missing():  # what a page does not have of its ids, came nowhere
+                if first <= each.first and each.last <= max(last, hole.last):
+                    known.asked[each.first] = known.asked.get(each.first, 0) + 1
+            first = max(first, last) + 1
 
     def stop(self) -> None:
         """Hands on the closing frames that wait, and stores what came of the minutes that are over."""
@@ -362,13 +373,13 @@ class _Symbol:
         self.since = 0 if newest is None else newest[1] + MINUTE_MS  # what is older is stored, or let go; ms
         self.rows: list[TradeRow] = []  # came, and are not counted yet
         self.places = (0, 0)  # decimal places of prices and quantities so far
-        self.held: deque[tuple[Candle, float]] = (
-            deque()
-        )  # closing frames, and until when (monotonic) they wait
+        #: Closing frames, and until when (monotonic) they wait.
+        self.held: deque[tuple[Candle, float]] = deque()
         self.looking: asyncio.TimerHandle | None = None
         self.sealed: dict[int, tuple[object, ...]] = {}  # by minute (ms) what its stored ladder comes to
         self.final: set[int] = set()
         self.asked: dict[int, int] = {}  # by its first id how often REST was asked for a hole
+        self.ask_at = 0  # when REST is asked again, exchange ms
         self.waiting: set[int] = set()  # first ids of holes that are to be asked for, or are just now
 
     def waits_for(self, candle: Candle) -> bool:
