@@ -60,7 +60,7 @@ def assert_adds_up(rows: AggTrades, candles: Ints) -> None:
         assert shown == candles[minute, [OPEN, HIGH, LOW, CLOSE]].tolist()
 
 
-@settings(max_examples=examples(20, least=3), deadline=None)
+@settings(max_examples=examples(20, least=3, share=8), deadline=None)
 @given(
     symbol=st.sampled_from([s for s in MARKET.symbols if s not in ("BTCUSDT", "ETHUSDT")]),
     day=st.integers(TODAY - 20, TODAY + 100),
