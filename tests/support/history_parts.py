@@ -19,11 +19,16 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.binance.archive import ArchiveClient
+from tui_feeder.engine.exchanges.binance.coinm import COINM
 from tui_feeder.engine.exchanges.binance.exchange import BinanceExchange
 from tui_feeder.engine.exchanges.binance.rest_client import RestClient
+from tui_feeder.engine.exchanges.binance.spot import SPOT
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.simulator import dialect as simulated
 from tui_feeder.simulator import market as traded
 from tui_feeder.simulator.clock import SimulatedClock
+from tui_feeder.simulator.dialect import Dialect
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
 
@@ -133,18 +138,20 @@ async def reading(
     timeout: float = 2.0,
     archive_url: str = "",
     market: traded.Market | None = None,
+    dialect: Dialect = simulated.USDM,
 ) -> AsyncIterator[Reading]:
-    """Everything there is to read history, and nothing else."""
+    """Everything there is to read history of one market, and nothing else."""
     hand = HandClock(now)
     market = market or synthetic_market(symbols, as_of_ms=NOON)
     workers = ThreadPoolExecutor(2)
-    async with Exchange(market, hand) as exchange:
+    kind = {"usdm": USDM, "spot": SPOT, "coinm": COINM}[dialect.name]
+    async with Exchange(market, hand, dialect=dialect) as exchange:
         clock = LeapClock(hand)
-        rest = RestClient(exchange.rest_url, clock, timeout=timeout)
-        archive = ArchiveClient(archive_url or exchange.archive_url, workers, timeout=timeout)
+        rest = RestClient(exchange.rest_url, clock, timeout=timeout, market=kind)
+        archive = ArchiveClient(archive_url or exchange.archive_url, workers, timeout=timeout, market=kind)
         store = await asyncio.to_thread(Store, path, exchange="a test")
         journal = Journal(clock.now)
-        source = BinanceExchange(rest, archive, exchange.stream_url)
+        source = BinanceExchange(rest, archive, exchange.stream_url, market=kind)
         history = History(source, store, journal, workers, monthly_threshold_months=threshold)
         try:
             yield Reading(exchange, hand, clock, rest, archive, source, store, journal, history, workers)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import json
 import zipfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from feed import NOON
 from msgspec.structs import replace
 from places import SHARED_DATA
@@ -21,6 +24,7 @@ from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.other_markets import ListedElsewhere, RecordedContracts, source_name
 from tui_feeder.simulator.recorded import recorded_market
 from tui_feeder.simulator.synthetic import synthetic_market
+from tui_feeder.time_format import parse_time
 
 
 def invented(dialect: Dialect, symbols: Sequence[str]) -> Market:
@@ -40,6 +44,23 @@ def recorded_day(folder: Path, dialect: Dialect, name: str) -> Market:
         archive.writestr(f"{stem}.csv", text)
     market = recorded_market(folder, [symbol])
     return RecordedContracts(market) if dialect.counts_contracts else market
+
+
+def spring_of_2021(folder: Path) -> Market:
+    """Spot bitcoin from 2021-04-02 to 05-14 as REST gave it; what it does not say of trades is made up."""
+    packed = (SHARED_DATA / "spot/BTC_USDT-1m.2021-04-02_05-14.rest.json.gz").read_bytes()
+    months: dict[str, list[str]] = {}
+    for at, opened, high, low, close, volume in json.loads(gzip.decompress(packed)):
+        day = str(np.datetime64(at, "ms"))
+        # The minute before the second outage was stated to end early.
+        end = at + 58_146 if at == parse_time("2021-04-25T04:00:00Z") else at + 59_999
+        quote, trades = (f"{volume * (high + low) / 2:.8f}", 3) if volume else ("0", 0)
+        row = f"{at},{opened},{high},{low},{close},{volume},{end},{quote},{trades},0,0,0"
+        months.setdefault(day[:7], []).append(row)
+    for month, rows in months.items():
+        with zipfile.ZipFile(folder / f"BTCUSDT-1m-{month}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(f"BTCUSDT-1m-{month}.csv", "\n".join(rows) + "\n")
+    return recorded_market(folder, ["BTCUSDT"])
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,15 @@ import aiohttp
 from history_parts import Reading, reading
 from places import KLINES
 
+from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.proof.day_signer import DaySigner
 from tui_feeder.engine.proof.folder import ProofWriter
 from tui_feeder.engine.proof.signing import make_key
+from tui_feeder.engine.storage.rest_reads import RestRead
+from tui_feeder.simulator.dialect import USDM, Dialect
+from tui_feeder.simulator.market import Market
 from tui_feeder.simulator.recorded import recorded_market
 from tui_feeder.time_format import parse_time
 
@@ -72,14 +76,28 @@ def signer_of(parts: Reading, writer: ProofWriter) -> DaySigner:
 
 
 async def _sign(
-    home: Path, symbols: tuple[str, ...], start: str, end: str, then: Callable[[Reading, int], None] | None
+    home: Path,
+    symbols: tuple[str, ...],
+    start: str,
+    end: str,
+    then: Callable[[Reading, int], None] | None,
+    market: Market,
+    dialect: Dialect,
+    faults: Sequence[str],
+    threshold: int,
 ) -> SignedDays:
     low, high = parse_time(start), parse_time(end)
-    market = recorded_market(KLINES, symbols)
-    async with reading(home / "store", symbols, now=AFTER, market=market) as parts:
+    opened = reading(home / "store", symbols, now=AFTER, market=market, dialect=dialect, threshold=threshold)
+    async with opened as parts:
+        for fault in faults:
+            parts.exchange.faults.switch_on(fault)
         for symbol in symbols:
-            filled = await parts.fill(span(low, high), symbol)
-            assert not filled.failed
+            filled = await parts.history.fill(
+                symbol, span(low, high), FillProgress((high - low) // MINUTE_MS)
+            )
+            assert not filled.failed, filled.reason
+            if dialect.omits_outages:
+                await asyncio.wrap_future(parts.store.set_omitted(symbol, filled.omitted))
         writer = ProofWriter(home / "proof", make_key(home / "key"))
         signer = signer_of(parts, writer)
         for day in range(low, high, DAY_MS):
@@ -103,12 +121,33 @@ def correct_a_minute(parts: Reading, day: int) -> None:
     parts.store.put(AVAX, rows, Source.REST, reject_archives=minute).result()
 
 
+def correct_all(parts: Reading, day: int) -> None:
+    """REST shows trades of minutes of the first two days of all symbols, of which the archive has others."""
+    for symbol in parts.store.symbols():
+        for at in (day + 3 * MINUTE_MS, day + DAY_MS + 671 * MINUTE_MS, day + DAY_MS + 672 * MINUTE_MS):
+            rows = parts.store.read(symbol, at, at + MINUTE_MS).copy()
+            rows["trades"] += 1
+            minute = span(at, at + MINUTE_MS)
+            read = RestRead(minute.start, minute.end, AFTER)
+            parts.store.put(symbol, rows, Source.REST, reject_archives=minute, read=read).result()
+
+
 def sign_days(
     home: Path,
     symbols: tuple[str, ...],
     start: str,
     end: str,
     then: Callable[[Reading, int], None] | None = None,
+    *,
+    market: Market | None = None,
+    dialect: Dialect = USDM,
+    faults: Sequence[str] = (),
+    threshold: int = 1,
 ) -> SignedDays:
-    """Reads the days of ``[start, end)`` into a store and signs them; after ``then``, what it has changed."""
-    return asyncio.run(_sign(home, symbols, start, end, then))
+    """Reads the days of ``[start, end)`` into a store and signs them; after ``then``, what it has changed.
+
+    The real candles of USD-M are signed where no market is given, with ``faults`` of the exchange on;
+    months are read as such from so many (``threshold``) of them on, and by days otherwise.
+    """
+    chosen = recorded_market(KLINES, symbols) if market is None else market
+    return asyncio.run(_sign(home, symbols, start, end, then, chosen, dialect, faults, threshold))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import gzip
 import io
-import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from commanding import command_at
 from feed import NOON, feeding, until
 from history_parts import HandClock
-from markets import exchanges, invented, pointed_at, recorded_day
+from markets import exchanges, invented, pointed_at, recorded_day, spring_of_2021
 from msgspec.structs import replace
 from places import SHARED_DATA
 
@@ -34,8 +32,7 @@ from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.research import open_store
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.dialect import COINM, SPOT, Dialect
-from tui_feeder.simulator.market import DAY, Market
-from tui_feeder.simulator.recorded import recorded_market
+from tui_feeder.simulator.market import DAY
 
 real_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real data is not in ../shared/data")
 
@@ -51,23 +48,6 @@ OUTAGES = Coverage(
         (moment("2021-04-25T04:01"), moment("2021-04-25T08:45")),
     ]
 )
-
-
-def spring_of_2021(folder: Path) -> Market:
-    """Spot bitcoin from 2021-04-02 to 05-14 as REST gave it; what it does not say of trades is made up."""
-    packed = (SHARED_DATA / "spot/BTC_USDT-1m.2021-04-02_05-14.rest.json.gz").read_bytes()
-    months: dict[str, list[str]] = {}
-    for at, opened, high, low, close, volume in json.loads(gzip.decompress(packed)):
-        day = str(np.datetime64(at, "ms"))
-        # The minute before the second outage was stated to end early.
-        end = at + 58_146 if at == moment("2021-04-25T04:00") else at + 59_999
-        quote, trades = (f"{volume * (high + low) / 2:.8f}", 3) if volume else ("0", 0)
-        row = f"{at},{opened},{high},{low},{close},{volume},{end},{quote},{trades},0,0,0"
-        months.setdefault(day[:7], []).append(row)
-    for month, rows in months.items():
-        with zipfile.ZipFile(folder / f"BTCUSDT-1m-{month}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(f"BTCUSDT-1m-{month}.csv", "\n".join(rows) + "\n")
-    return recorded_market(folder, ["BTCUSDT"])
 
 
 @real_data

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import proof_from_document
 import pytest
 from signed_days import AVAX, FIL, SignedDays, correct_a_minute, sign_days
 
@@ -22,7 +24,7 @@ from tui_feeder.commands import proof_run
 from tui_feeder.config import load
 from tui_feeder.engine.core.candle import MINUTE_MS, Source
 from tui_feeder.engine.proof.canonical import FIELDS
-from tui_feeder.engine.proof.signing import make_key
+from tui_feeder.engine.proof.signing import Signer, make_key
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.time_format import parse_time
 
@@ -180,6 +182,97 @@ def checksum_digit(days: SignedDays) -> None:
     replaced(file.with_name(f"{file.name}.CHECKSUM"), r"^\w{63}\d|^\w+?\d", other_digit)
 
 
+Fields = dict[str, Any]
+
+
+def signed_again(number: int, change: Callable[[Fields, list[Fields]], None]) -> Callable[[SignedDays], None]:
+    """Has whoever owns the key sign other leaves, or another head, and all heads after it once more."""
+
+    def tamper(days: SignedDays) -> None:
+        signer, previous = Signer(days.key), "0" * 64
+        for home in sorted(days.proof.glob("0*")):
+            head = json.loads((home / "head.json").read_bytes())
+            leaves = [json.loads(line[65:]) for line in (home / "leaves.txt").read_bytes().splitlines()]
+            head["previous"] = previous
+            if head["number"] == number:
+                change(head, leaves)
+            raws = [proof_from_document.canonical_json(leaf) for leaf in leaves]
+            hashes = [proof_from_document.leaf_hash(raw) for raw in raws]
+            head["root"] = proof_from_document.merkle_root(hashes).hex()
+            lines = [f"{at.hex()} ".encode() + raw + b"\n" for at, raw in zip(hashes, raws, strict=True)]
+            raw_head = proof_from_document.canonical_json(head)
+            (home / "leaves.txt").write_bytes(b"".join(lines))
+            (home / "head.json").write_bytes(raw_head)
+            (home / "head.json.sig").write_bytes(signer.sign(raw_head))
+            previous = hashlib.sha256(raw_head).hexdigest()
+
+    return tamper
+
+
+def first_once_more(head: Fields, leaves: list[Fields]) -> None:
+    head["replaces"], leaves[0]["revision"] = [], 1
+
+
+def unnamed(head: Fields, leaves: list[Fields]) -> None:
+    head["replaces"] = []
+
+
+def another_leaf_named(head: Fields, leaves: list[Fields]) -> None:
+    head["replaces"][0]["leaf"] = head["previous"]
+
+
+def another_symbol_named(head: Fields, leaves: list[Fields]) -> None:
+    head["replaces"][0]["name"] = f"usdm/{FIL}"
+
+
+def one_more_named(head: Fields, leaves: list[Fields]) -> None:
+    head["replaces"] *= 2
+
+
+def skipped_revision(head: Fields, leaves: list[Fields]) -> None:
+    leaves[0]["revision"] = 3
+
+
+def newer_version(head: Fields, leaves: list[Fields]) -> None:
+    head["version"] = 2
+
+
+def newer_leaf(head: Fields, leaves: list[Fields]) -> None:
+    leaves[0]["version"] = 2
+
+
+def unsorted(head: Fields, leaves: list[Fields]) -> None:
+    leaves.reverse()
+
+
+def twice(head: Fields, leaves: list[Fields]) -> None:
+    leaves.append(leaves[-1])
+    head["leaves"] += 1
+
+
+def too_early(head: Fields, leaves: list[Fields]) -> None:
+    head["time"] = f"{head['day']}T23:59:59Z"
+
+
+def minute_otherwise(text: str) -> Callable[[Fields, list[Fields]], None]:
+    def change(head: Fields, leaves: list[Fields]) -> None:
+        leaves[0]["other"] = [[191, 192, text]]
+
+    return change
+
+
+def counts_nothing(head: Fields, leaves: list[Fields]) -> None:
+    leaves[0]["counts"]["m"] = 0
+
+
+def longer_locator(head: Fields, leaves: list[Fields]) -> None:
+    leaves[0]["locator"] += "0000"
+
+
+def no_sources(head: Fields, leaves: list[Fields]) -> None:
+    del leaves[0]["sources"]
+
+
 @dataclass(frozen=True)
 class Tampering:
     """What is changed, and what has to be named."""
@@ -188,7 +281,9 @@ class Tampering:
     named: tuple[str, ...]
 
 
+FIFTH = "head 000005-2026-02-02: "
 SYMBOL_DAY = f"usdm/{AVAX} {DAY}: "
+THIRD_DAY = f"usdm/{AVAX} 2026-02-03: "
 ZIP_AT = f"{SYMBOL_DAY}.*leaf and zip differ: minute 03:11, field "
 SECOND = "head 000002-2026-02-02: "
 THIRD = "head 000003-2026-02-03: "
@@ -342,6 +437,61 @@ TAMPERINGS = {
     "two heads in each other's place": Tampering(
         exchanged_heads, ("head 000002-2026-02-03: field number does not fit: 3",)
     ),
+    "a leaf is signed once more without a correction": Tampering(
+        signed_again(5, first_once_more), (FIFTH + "field replaces does not fit",)
+    ),
+    "a correction that no head names": Tampering(
+        signed_again(5, unnamed), (FIFTH + "field replaces does not fit",)
+    ),
+    "a correction that names another leaf": Tampering(
+        signed_again(5, another_leaf_named), (FIFTH + "field replaces does not fit",)
+    ),
+    "a correction that names another symbol": Tampering(
+        signed_again(5, another_symbol_named), (FIFTH + "field replaces does not fit",)
+    ),
+    "a correction that is named twice": Tampering(
+        signed_again(5, one_more_named), (FIFTH + "field replaces does not fit",)
+    ),
+    "a revision was left out": Tampering(
+        signed_again(5, skipped_revision), (FIFTH + "field replaces does not fit",)
+    ),
+    "a signed head of a later version": Tampering(
+        signed_again(2, newer_version), (SECOND + "field version does not fit: 2",)
+    ),
+    "a signed leaf of a later version": Tampering(
+        signed_again(2, newer_leaf), (SECOND + "field version does not fit",)
+    ),
+    "leaves that were signed in another order": Tampering(
+        signed_again(2, unsorted), (SECOND + "field leaves does not fit: 2",)
+    ),
+    "a leaf that was signed twice": Tampering(
+        signed_again(2, twice), (SECOND + "field leaves does not fit: 3",)
+    ),
+    "a day that was signed before its end": Tampering(
+        signed_again(2, too_early), (SECOND + "field time does not fit",)
+    ),
+    "a signed state that there is not": Tampering(
+        signed_again(3, minute_otherwise("x,1,1,1,1,1,1,1,1,1")), (f"{THIRD_DAY}.*field other has 191",)
+    ),
+    "a signed number with zeros at its end": Tampering(
+        signed_again(3, minute_otherwise("p,1,1,1,1,1,1,1,1,1.0")), (f"{THIRD_DAY}.*field other has 191",)
+    ),
+    "a signed count of nothing": Tampering(
+        signed_again(3, counts_nothing), (f"{THIRD_DAY}field counts is not that of its minutes",)
+    ),
+    "a signed locator that goes on": Tampering(
+        signed_again(3, longer_locator), (f"{THIRD_DAY}leaf and zip differ: 0000",)
+    ),
+    "a signed leaf without sources": Tampering(
+        signed_again(3, no_sources), (f"{THIRD_DAY}.*cannot be used: KeyError",)
+    ),
+    "the last head has no head.json": Tampering(
+        lambda days: (days.head(5) / "head.json").unlink(), (FIFTH + "it cannot be used",)
+    ),
+    "a head under another number": Tampering(
+        lambda days: days.head(5).rename(days.proof / "000006-2026-02-02"),
+        ("head 000006-2026-02-02: field day does not fit",),
+    ),
     "a head under another day": Tampering(
         another_day,
         ("head 000002-2026-02-03: field day does not fit: 2026-02-02",),
@@ -361,7 +511,7 @@ def test_untouched_days_hold(untouched: SignedDays, capsys: pytest.CaptureFixtur
 
 
 def test_there_are_enough_kinds() -> None:
-    assert len(TAMPERINGS) >= 30
+    assert len(TAMPERINGS) >= 70
 
 
 @pytest.mark.parametrize("kind", TAMPERINGS)
@@ -391,6 +541,50 @@ def test_newest_heads_that_were_taken_away_are_missed(
     code, text = verify(days, capsys, "--known", known)
     assert code == 1
     assert f"head {known} is missing" in text
+
+
+def test_what_is_no_head_is_no_matter(days: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (
+        ".000006-2026-02-05.part",
+        "copies",
+        "000006-2026-02-05.part",
+    ):  # a writer was killed, for one
+        shutil.copytree(days.head(1), days.proof / name)
+    code, text = verify(days, capsys)
+    assert code == 0, text
+    assert "5 heads, 8 leaves; last head" in text
+
+
+def test_leaves_without_a_file_are_counted(days: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
+    def alone(head: Fields, leaves: list[Fields]) -> None:
+        leaves[1]["sources"]["archive"] = None
+
+    signed_again(4, alone)(days)
+    code, text = verify(days, capsys)
+    assert code == 0, text
+    assert f"usdm/{FIL} 2026-02-04: no file to compare\n" in text
+    assert "holds: signatures, 5 heads, 8 leaves, 1 without a file; last head" in text
+
+
+@pytest.mark.parametrize("options", [("--day", "2026-02-09"), ("--symbol", "X")])
+def test_where_nothing_is_checked_nothing_holds(
+    options: tuple[str, str], days: SignedDays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = verify(days, capsys, *options)
+    assert code == 1
+    assert text.startswith("no leaf: signatures, 5 heads, 0 leaves; last head")
+
+
+def test_what_is_no_folder_of_signed_days_is_told(
+    days: SignedDays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (single := days.home / "single.json").write_text("{")
+    for path in (days.home / "absent", days.archive, single, days.key):
+        with pytest.raises(SystemExit, match=f"{path} or its key cannot be used"):
+            verify_proof.main([str(path)])
+    for key in ("", str(days.home / "absent.pub")):  # never the folder's own instead
+        with pytest.raises(SystemExit, match="or its key cannot be used"):
+            verify(days, capsys, "--key", key)
 
 
 def test_signatures_are_those_of_ssh_keygen(untouched: SignedDays) -> None:
@@ -455,6 +649,13 @@ def test_a_leaf_by_itself_holds_and_names_what_changed(
         single.write_text(json.dumps(changed))
         assert verify_proof.main(options) == 1
         assert fault in capsys.readouterr().out
+    (name, text), day = next(iter(content.items())), '"day":"2026-02-02"'
+    assert name == "head"
+    head = text.replace(day, '"day":"2026-02-01"').encode()
+    signature = Signer(days.key).sign(head).decode()
+    single.write_text(json.dumps({**content, "head": head.decode(), "signature": signature}))
+    assert verify_proof.main(options) == 1
+    assert "root of the head of its day" in capsys.readouterr().out
     content["path"][0][1] = content["path"][0][1][::-1]
     single.write_text(json.dumps(content))
     assert verify_proof.main(options) == 1

@@ -330,6 +330,9 @@ class MarketFacts:
     """What signed days call the market."""
     archive_path: Callable[[File, str], str] | None = None
     """Where the archive has a file of a symbol: :attr:`ArchiveRows.path`."""
+    contract_size: Callable[[str], float] | None = None
+    """Where volumes are contracts: what one is worth, in the quote asset, by the exchange's name of a symbol
+    that is not listed."""
 
 
 class Exchange(Protocol):

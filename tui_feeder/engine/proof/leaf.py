@@ -168,7 +168,8 @@ def make_leaf(
     }
     if found.archive is not None and (other := _otherwise(found.lines, found.sources, found.archive.source)):
         leaf["other"] = other
-    if size := store.contract_size(symbol):
+    if facts.contract_size is not None:
+        size = store.contract_size(symbol) or facts.contract_size(_bare(symbol))
         leaf["contract_size"] = f"{size:.17g}"
     return canonical_json(leaf)
 

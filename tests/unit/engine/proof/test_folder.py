@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-import proof_reference
+import proof_from_document
 import pytest
 
 from tui_feeder.engine.proof.folder import ProofFolder, ProofFolderError, ProofWriter, Replaced
@@ -34,16 +34,17 @@ def test_heads_are_chained_and_their_leaves_sorted(tmp_path: Path, signer: Signe
 
     assert [head.path.name for head in writer.heads()] == ["000001-2026-02-01", "000002-2026-02-02"]
     raw, head = first.read()
-    assert raw == proof_reference.one_line(head)
+    assert raw == proof_from_document.canonical_json(head)
     assert head["previous"] == "0" * 64
     assert head["leaves"] == 3
-    assert head["root"] == proof_reference.merkle_root([leaf(x) for x in ("ADA", "BTC", "XRP")]).hex()
+    hashes = [proof_from_document.leaf_hash(leaf(x)) for x in ("ADA", "BTC", "XRP")]
+    assert head["root"] == proof_from_document.merkle_root(hashes).hex()
     _, following = second.read()
     assert following["previous"] == sha256(raw).hexdigest()
     assert following["time"] == TIME  # never before that of the head before it
     assert [found.name for found in first.leaves()] == ["usdm/ADA", "usdm/BTC", "usdm/XRP"]
     lines = (first.path / "leaves.txt").read_bytes().splitlines()
-    assert lines[0] == proof_reference.leaf_hash(leaf("ADA")).hex().encode() + b" " + leaf("ADA")
+    assert lines[0] == proof_from_document.leaf_hash(leaf("ADA")).hex().encode() + b" " + leaf("ADA")
     assert signer.public_key in (tmp_path / "proof" / "allowed_signers").read_text()
     assert (tmp_path / "proof" / "verify_proof.py").exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import proof_reference
+import proof_from_document
 import pytest
 from samples import MIDNIGHT, walk
 
@@ -38,7 +38,7 @@ def fields_of(store: Store, symbol: str = BTC, **more: object) -> dict[str, Any]
     found = evidence_of(store, USDM.facts, symbol, MIDNIGHT)
     raw = make_leaf(store, USDM.facts, symbol, MIDNIGHT, found, 1, more)
     fields = json.loads(raw)
-    assert raw == proof_reference.one_line(fields)
+    assert raw == proof_from_document.canonical_json(fields)
     assert isinstance(fields, dict)
     return fields
 
@@ -99,12 +99,12 @@ def test_minutes_that_are_not_there_have_their_reasons(store: Store) -> None:
 
 
 def test_after_its_delivery_a_contract_has_no_minutes(store: Store) -> None:
-    store.set_contract(BTC, 100.0, delivery=minute(480)).result()
+    store.set_contract(BTC, 0.0, delivery=minute(480)).result()
     store.put(BTC, walk(480), Source.ARCHIVE_DAY).result()
     store.set_file(DAILY, RECORD).result()
     fields = fields_of(store)
     assert fields["other"] == [[480, 1_440, "n,,,,,,,,,"]]
-    assert fields["contract_size"] == "100"
+    assert "contract_size" not in fields
 
 
 def test_a_day_without_a_file_states_that(store: Store) -> None:
@@ -150,3 +150,15 @@ def test_the_newest_windows_of_rest_are_kept_and_joined(store: Store) -> None:
     store.put(BTC, rows[599:700], Source.REST, read=RestRead(minute(599), minute(700), 9)).result()
     assert store.rest_reads(BTC)[-1] == RestRead(minute(598), minute(700), 9)
     assert len(fields_of(store)["sources"]["rest"]) == 24
+
+
+def test_contracts_that_are_listed_no_longer_have_their_size_too(store: Store) -> None:
+    """Their volumes were made with the size that all such contracts have: no list states it any more."""
+    for symbol, size in (("coinm:BTCUSD_200626", "100"), ("coinm:ADAUSD_200626", "10")):
+        store.put(symbol, walk(1_440), Source.REST).result()
+        found = evidence_of(store, COINM.facts, symbol, MIDNIGHT)
+        fields = json.loads(make_leaf(store, COINM.facts, symbol, MIDNIGHT, found, 1, {}))
+        assert fields["contract_size"] == size
+        store.set_contract(symbol, 7.5).result()
+        fields = json.loads(make_leaf(store, COINM.facts, symbol, MIDNIGHT, found, 1, {}))
+        assert fields["contract_size"] == "7.5"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import proof_reference
+import proof_from_document
 import pytest
 from places import SHARED_DATA
 
@@ -58,9 +58,10 @@ def test_it_reads_a_zip_as_the_store_does(name: str) -> None:
     assert found == lines
     assert otherwise == 0
     assert verify_proof._differing(found, locator(lines)) == ""
-    if market != "coinm":
-        text = proof_reference.canonical_text(file.read_bytes(), leaf)
-        assert text.encode() == canonical_bytes(lines)
+    size = "100" if market == "coinm" else None
+    minutes = proof_from_document.read_zip(file.read_bytes(), day, size, spot=market == "spot")
+    rests = proof_from_document.day_rests(minutes)
+    assert proof_from_document.canonical_bytes(rests) == canonical_bytes(lines)
 
 
 def test_of_contracts_coins_and_quote_are_made() -> None:
@@ -76,8 +77,9 @@ def test_of_contracts_coins_and_quote_are_made() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 600])
 def test_its_root_is_that_of_the_reference(count: int) -> None:
     leaves = [str(number).encode() for number in range(count)]
-    hashes = [proof_reference.leaf_hash(leaf).hex() for leaf in leaves]
-    assert verify_proof._root(hashes) == proof_reference.merkle_root(leaves).hex()
+    hashes = [proof_from_document.leaf_hash(leaf) for leaf in leaves]
+    root = proof_from_document.merkle_root(hashes).hex()
+    assert verify_proof._root([found.hex() for found in hashes]) == root
 
 
 def test_other_minutes_take_the_place_of_the_zips() -> None:
@@ -91,5 +93,5 @@ def test_other_minutes_take_the_place_of_the_zips() -> None:
     found, otherwise = verify_proof._lines(file.read_bytes(), other)
     assert otherwise == 3
     assert np.flatnonzero(np.array(found) != np.array(plain)).tolist() == [20, 21, 22]
-    where = verify_proof._differing(found, proof_reference.locator(canonical_bytes(plain).decode()))
+    where = verify_proof._differing(found, proof_from_document.locator([line.decode()[5:] for line in plain]))
     assert where.startswith("minute 00:20, 00:21, 00:22, field state, open, high")

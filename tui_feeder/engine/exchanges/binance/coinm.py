@@ -19,7 +19,7 @@ COINM: Market = replace(
     USDM,
     name="coinm",
     prefix="coinm:",
-    facts=replace(USDM.facts, name="coinm", archive_path=path_in("futures/cm")),
+    facts=replace(USDM.facts, name="coinm", archive_path=path_in("futures/cm"), contract_size=_contract_size),
     probe_symbol="coinm:BTCUSD_PERP",
     time_path="/dapi/v1/time",
     candles_path="/dapi/v1/klines",
@@ -27,6 +27,5 @@ COINM: Market = replace(
     stream_path="/stream",
     other_paths=(USDM.stream_path,),
     archive_folder="futures/cm",
-    contract_size=_contract_size,
     newest_of_ms=199 * DAY_MS,
 )

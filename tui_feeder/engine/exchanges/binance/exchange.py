@@ -117,7 +117,7 @@ class BinanceExchange:
 
     def _size(self, symbol: str) -> float | None:
         """What a contract is worth, in the quote asset; None where trades are not counted in contracts."""
-        usual = self._market.contract_size
+        usual = self._market.facts.contract_size
         return None if usual is None else self._sizes.get(symbol) or usual(self._market.bare(symbol))
 
     def _in_assets(self, rows: Rows, symbol: str) -> Rows:
@@ -270,7 +270,7 @@ class BinanceExchange:
         Returns:
             Of no symbols yet.
         """
-        if self._market.contract_size is not None:
+        if self._market.facts.contract_size is not None:
             handlers = replace(handlers, candle=self._convert_for(handlers.candle))
         return self._streams(handlers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tui_feeder.engine.exchanges.base import MarketFacts
@@ -38,8 +37,6 @@ class Market:
     """Streams on which the exchange announces that it will end connections."""
     may_end_early: bool = False
     """Whether a minute may be stated to end before it is over: the last one before an outage."""
-    contract_size: Callable[[str], float] | None = None
-    """Where volumes are contracts: what one is worth, in the quote asset, where it is not listed."""
     trades_columns: int | None = None
     """Columns of its archives of aggregated trades; None where they count contracts and are not read."""
     trades_path: str = ""

@@ -120,8 +120,8 @@ def test_the_lists_of_spot_and_coin_margined_futures_are_read() -> None:
     perpetual = found.symbols["BTCUSD_PERP"]
     assert (perpetual.contract_size, perpetual.trading) == (100.0, Trading.NOW)
     sizes = {name: info.contract_size for name, info in found.symbols.items()}
-    assert COINM.contract_size is not None
-    assert sizes == {name: COINM.contract_size(name) for name in sizes}
+    assert COINM.facts.contract_size is not None
+    assert sizes == {name: COINM.facts.contract_size(name) for name in sizes}
     deliveries = {name: info.delivery for name, info in found.symbols.items()}
     stated = {entry["symbol"]: entry["deliveryDate"] for entry in json.loads(coin)["symbols"]}
     assert deliveries == {name: 0 if "_PERP" in name else stated[name] for name in stated}
