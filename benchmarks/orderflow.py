@@ -1,7 +1,9 @@
-"""Order flow: a day's archive of trades to packed ladders, and ladders to a profile.
+"""Order flow: a day's archive of trades to packed ladders, ladders to a profile, live trades to ladders.
 
 ``python -m benchmarks.orderflow [--json] [--check]``. The day is made by the embedded exchange at the density
-of BTCUSDT. Times are of the processor. The ratio is to reading the file, hashing and inflating it alone.
+of BTCUSDT. Times are of the processor. The ratio is to reading the file, hashing and inflating it alone. Live
+trades come over a socket from another process, 600,000 as fast as they are read; what that takes is stated as
+a share of a core at 20,000 a second.
 
 ``python -m benchmarks.orderflow --distances [FILE...]`` prints the table of docs/orderflow.md: how far levels
 of candles are from those of trades. Files are the exchange's archives of aggregated trades (zip), or raw
@@ -111,6 +113,10 @@ def measure() -> list[Figure]:
         plain, packed = _seconds(lambda: _read_alone(path)), _seconds(lambda: _packed(path))
         child = [sys.executable, "-m", "benchmarks.orderflow", _ALONE, str(path)]
         peak = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
+    # Not where memory is measured: the process that reads a day knows no engine.
+    from benchmarks._live_trades import SYMBOLS, measured
+
+    live, _, exact_minutes = measured()
     settings = ProfileSettings(tick_size=0.1)
 
     def profile_of_block() -> TradedProfile | None:
@@ -125,6 +131,8 @@ def measure() -> list[Figure]:
         Figure("packed: bytes a price row", len(block) / levels, "bytes", at_most=3),
         Figure("packed: a day", len(block) / 1e6, "MB", at_most=3),
         Figure("a day of ladders read and made a profile", profile * 1000, "ms", at_most=10),
+        Figure("live: 20,000 trades/s of 40 symbols, of a core", live, "ratio", at_most=0.35),
+        Figure("live: minutes that are exact", exact_minutes, "minutes", at_least=SYMBOLS),
         Figure("profile: share of exact minutes", 0.0 if exact is None else exact.exact_share, "ratio", 1.0),
     ]
 
