@@ -173,3 +173,24 @@ async def test_many_holes_of_a_minute_are_one_request(tmp_path: Path) -> None:
         assert 1 <= pages <= 15, "not one for each of hundreds of trades"
         await until(lambda: not engine.live_trades._changed, 60)
         last_words_are_those_of_a_run_from_scratch(engine, sink)
+
+
+@in_virtual_time
+async def test_after_a_stop_the_trades_that_nobody_heard_are_asked_for(tmp_path: Path) -> None:
+    async with exchange_at(NOON, [SYMBOL], rate=20.0) as exchange:
+        config = with_trades(exchange)
+        async with feeding(config, tmp_path) as (engine, _):
+            await until(lambda: counted(engine, "ladder_minutes_exact") >= 3, 120)
+            first = min(m for m, how in minutes_known(engine.store).items() if how is Known.EXACT)
+        stopped = exchange.clock.now()
+        await until(lambda: exchange.clock.now() > stopped + 2 * MINUTE_MS, 60)
+        async with feeding(config, tmp_path) as (engine, sink):
+            await until(lambda: counted(engine, "ladder_minutes_exact") >= 3, 120)
+            begun = exchange.clock.now() // MINUTE_MS * MINUTE_MS
+            minutes = range(first, begun - MINUTE_MS, MINUTE_MS)
+            await until(
+                lambda: all(minutes_known(engine.store).get(minute) is Known.EXACT for minute in minutes), 120
+            )
+            assert counted(engine, "trade_requests") >= 1
+            await until(lambda: not engine.live_trades._changed, 60)
+            last_words_are_those_of_a_run_from_scratch(engine, sink)

@@ -222,7 +222,9 @@ class LiveTrades:
     def _seal_minutes(self, symbol: str, known: _Symbol, now: int) -> None:
         """Store what came of minutes that are over, ask for what did not, and let go what is final."""
         live, begun = known.live, (now - _SEALED_MS) // MINUTE_MS * MINUTE_MS
-        needed = begun
+        if not live.minutes:
+            return
+        needed = min(begun, live.minutes[-1])  # a hole that nobody knows of yet begins there
         holes = [hole for hole in live.missing() if self._is_open(symbol, known, hole, now)]
         crowded = live.trades > _MOST_TRADES
         for minute in [minute for minute in live.minutes if minute < begun and minute not in known.final]:
@@ -348,15 +350,14 @@ class LiveTrades:
             first = max(first, last) + 1
 
     def stop(self) -> None:
-        """Hands on the closing frames that wait, and stores what came of the minutes that are over."""
+        """Hands on the closing frames that wait; what they lack of trades the next run asks for."""
         for symbol, known in self._symbols.items():
+            self._count(symbol, known)
             for candle, _ in known.held:
-                self._count(symbol, known)
-                self._seal(symbol, known, candle.open_time)
+                if is_exact(to_rows([candle]), known.live.ladder(candle.open_time)):
+                    self._seal(symbol, known, candle.open_time)
                 self._deliver(symbol, candle)
             known.end()
-            self._count(symbol, known)
-            self._seal_minutes(symbol, known, self._clock.now())
 
 
 class _Symbol:
