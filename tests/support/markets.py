@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from feed import NOON
 from msgspec.structs import replace
 from places import SHARED_DATA
@@ -33,9 +34,16 @@ def invented(dialect: Dialect, symbols: Sequence[str]) -> Market:
     return market if dialect is USDM else ListedElsewhere(market, dialect)
 
 
+def _shared(name: str) -> Path:
+    """A file of the real data, without which the test is skipped."""
+    if not (SHARED_DATA / name).is_file():
+        pytest.skip(f"{name} is not in ../shared/data")
+    return SHARED_DATA / name
+
+
 def recorded_day(folder: Path, dialect: Dialect, name: str) -> Market:
     """The market of one real day below ``shared/data``, such as ``spot/BTCUSDT-1m-2025-01-02.zip``."""
-    source = SHARED_DATA / name
+    source = _shared(name)
     symbol, _, day = source.stem.partition("-1m-")
     with zipfile.ZipFile(source) as original:
         text = original.read(original.namelist()[0])
@@ -48,7 +56,7 @@ def recorded_day(folder: Path, dialect: Dialect, name: str) -> Market:
 
 def spring_of_2021(folder: Path) -> Market:
     """Spot bitcoin from 2021-04-02 to 05-14 as REST gave it; what it does not say of trades is made up."""
-    packed = (SHARED_DATA / "spot/BTC_USDT-1m.2021-04-02_05-14.rest.json.gz").read_bytes()
+    packed = _shared("spot/BTC_USDT-1m.2021-04-02_05-14.rest.json.gz").read_bytes()
     months: dict[str, list[str]] = {}
     for at, opened, high, low, close, volume in json.loads(gzip.decompress(packed)):
         day = str(np.datetime64(at, "ms"))

@@ -125,6 +125,7 @@ def test_fuzzed_questions_of_attached_clients_harm_nobody(
         server.close()
 
 
+@pytest.mark.skipif(not CAPTURE.is_file(), reason="the captures are not in ../shared/data")
 async def test_fuzzed_frames_are_candles_or_counted(tmp_path: Path, seconds: float) -> None:
     """From the socket's decoder through the ingest; only what keeps every invariant reaches a queue."""
     lines = CAPTURE.read_bytes().splitlines()

@@ -17,7 +17,7 @@ from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.core.journal import Journal
-from tui_feeder.engine.exchanges.base import Exchange
+from tui_feeder.engine.exchanges.base import Exchange, Refusal
 from tui_feeder.engine.storage.store import Store, Unavailable
 from tui_feeder.monitor import GapView
 
@@ -29,6 +29,8 @@ _LONGEST_WAIT_MS = 60 * MINUTE_MS
 _UNAVAILABLE_AFTER = 4  # tries in which no source had anything
 _FLOOR_SECONDS = 0.5
 _CONFIRM_AGAIN_MS = 60 * SECOND_MS
+#: Likewise of a symbol that the exchange does not know any more.
+_CONFIRM_GONE_AGAIN_MS = 3_600_000
 _AFTER_CRASH_MS = 10 * SECOND_MS
 _start_of = attrgetter("start")
 
@@ -272,7 +274,9 @@ class Recovery:
             self._unconfirmed[symbol] = self._unconfirmed[symbol].subtract(ripe.subtract(left))
             self.on_confirmed(symbol, ripe.subtract(left))
             if left:
-                await self._clock.sleep_until(self._clock.now() + _CONFIRM_AGAIN_MS)
+                gone = done.kind is Refusal.UNKNOWN_SYMBOL
+                again = _CONFIRM_GONE_AGAIN_MS if gone else _CONFIRM_AGAIN_MS
+                await self._clock.sleep_until(self._clock.now() + again)
 
     async def read_again(self, symbol: str, minutes: Coverage) -> FillResult:
         """Reads stored minutes by REST; what rests on values that were wrong is published again.
