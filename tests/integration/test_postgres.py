@@ -206,7 +206,7 @@ async def test_migrations_leave_a_table_of_the_older_program_as_it_is(
         async with at_work(sink):
             await caught_up(sink, store)
     assert postgres.sql("SELECT count(*), max(close) FROM candles_1m WHERE symbol = 'OLD'") == "1|1"
-    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "4"
+    assert postgres.sql("SELECT count(*) FROM feeder_migrations") == "5"
     postgres.sql("DELETE FROM candles_1m WHERE symbol = 'OLD'")
     await tables_equal_the_store(postgres, store)
     store.close()
