@@ -33,6 +33,7 @@ _SPEED = 10.0
 _CLIENTS, _STREAMS = 100, 50
 _STOPPED_SECONDS = 60.0
 _RESUMES = 10
+_SETTLED_MS = 15 * MINUTE_MS
 
 
 class _Client:
@@ -118,12 +119,16 @@ def _catch_up(store: Path, names: list[str]) -> list[Figure]:
     with open_store(store) as opened:
         first = int(opened.candles(names[0], "1m")["open_time"][0])
         began = time.perf_counter()
-        count = sum(len(opened.candles(name, "1m")) for name in names)
-        read = count / (time.perf_counter() - began)
+        times = [opened.candles(name, "1m")["open_time"] for name in names]
+        read = sum(map(len, times)) / (time.perf_counter() - began)
+    # Newer ones may have to wait until REST has confirmed them.
+    settled = max(int(found[-1]) for found in times) - _SETTLED_MS
+    lacking = sum(int((found < settled).sum()) for found in times)
     began, got = time.perf_counter(), 0
-    for _ in follow_sync(names, "1m", since=first, url=_URL):
+    for candle in follow_sync(names, "1m", since=first, url=_URL):
         got += 1
-        if got == count:
+        lacking -= candle.open_time < settled
+        if not lacking:
             break
     rate = got / (time.perf_counter() - began)
     with contextlib.closing(Store(store, read_only=True)) as stored:

@@ -55,6 +55,7 @@ class KlineStream:
 
     Attributes:
         next: open time (ms) of the bar that is closed next: every one before it was, or is owed.
+        owed: open times (ms) of the bars that are sent late.
     """
 
     def __init__(self, name: str, symbol: str, interval: Interval, series: Series) -> None:
@@ -62,8 +63,8 @@ class KlineStream:
         self.symbol = symbol
         self.interval = interval
         self.next = 0
+        self.owed: list[int] = []
         self._series = series
-        self._owed: list[int] = []
         self._seen: SymbolSummary | None = None
         self._held_since: float | None = None
         self._shown: Candle | None = None
@@ -96,7 +97,7 @@ class KlineStream:
         """
         now = self._series.summary(self.symbol)
         bars: list[tuple[int, bytes, bool]] = []
-        following, owed, held = self.next, list(self._owed), False
+        following, owed, held = self.next, list(self.owed), False
         while now.present and (end := self.interval.later(following, 1)) <= now.present.end:
             if self._is_whole(now, following):
                 bars += ((begin, row, False) for begin, row in self.rows(following, end))
@@ -126,7 +127,7 @@ class KlineStream:
         Args:
             closed: of this stream.
         """
-        self.next, self._owed, self._seen = closed.next, closed.owed, closed.seen
+        self.next, self.owed, self._seen = closed.next, closed.owed, closed.seen
 
     def rows(self, low: int, high: int) -> Iterator[tuple[int, bytes]]:
         """The whole bars that begin in ``[low, high)`` (ms), read from the store. Blocks.

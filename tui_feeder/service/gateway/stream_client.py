@@ -6,6 +6,7 @@ import asyncio
 import socket as sockets
 import time
 from collections import deque
+from collections.abc import Collection
 
 from aiohttp import web
 
@@ -59,6 +60,8 @@ class StreamClient:
         self.catching_up = False
         # Else the kernel takes megabytes for a client that does not read: forming bars of minutes ago.
         transport.get_extra_info("socket").setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, _KERNEL)
+        #: Bars it has from the store before they were sent late to those who kept up.
+        self._given: set[tuple[str, int]] = set()
         self._transport = transport
         self._recent: deque[float] = deque()
         self._full_since: float | None = None
@@ -104,6 +107,42 @@ class StreamClient:
         """
         if self.is_open:
             self._transport.write(frames)
+
+    def leave(self, name: str) -> None:
+        """End a subscription.
+
+        Args:
+            name: of the stream.
+        """
+        self.names.pop(name, None)
+        self.behind.pop(name, None)
+        self._given = {bar for bar in self._given if bar[0] != name}
+
+    def give(self, bars: Collection[tuple[str, int]], owed: Collection[tuple[str, int]]) -> None:
+        """Note that bars are sent to it from the store: none of them is sent once more as a late one.
+
+        Args:
+            bars: stream and open time (ms) of each.
+            owed: the bars of the same streams that will come late to those who kept up.
+        """
+        given = set(bars)
+        self.late = deque((bar for bar in self.late if bar not in given), maxlen=_MOST_LATE)
+        self._given |= given.intersection(owed)
+
+    def was_given(self, name: str, begin: int) -> bool:
+        """Whether a bar that comes late was sent from the store already; asked once.
+
+        Args:
+            name: of the stream.
+            begin: open time of the bar, ms.
+
+        Returns:
+            True where it must not be sent again.
+        """
+        if (name, begin) not in self._given:
+            return False
+        self._given.discard((name, begin))
+        return True
 
     def talks_too_much(self) -> bool:
         """Count one incoming message.

@@ -238,8 +238,7 @@ class StreamSurface:
 
     def _unsubscribe(self, client: StreamClient, names: Iterable[str]) -> None:
         for name in names:
-            client.names.pop(name, None)
-            client.behind.pop(name, None)
+            client.leave(name)
             listeners = self._listeners.get(name)
             if listeners is not None:
                 listeners.discard(client)
@@ -265,8 +264,9 @@ class StreamSurface:
         for begin, row, late in closed.bars:
             frame = stream.frame(row, self._feeder.now(), closed=True)
             for client in self._listeners[stream.name]:
-                room = client.has_room()
-                if room and (late or stream.name not in client.behind):
+                if late and client.was_given(stream.name, begin):
+                    continue
+                if client.has_room() and stream.name not in client.behind:
                     client.write(frame.of(combined=client.combined))
                     self._figures.frames += 1
                 elif late:
@@ -310,9 +310,6 @@ class StreamSurface:
     async def _catch_up(self, client: StreamClient) -> None:
         """Closed bars that a client was not sent, from the store, while it has room."""
         try:
-            while client.late and client.has_room():
-                name, begin = client.late.popleft()
-                await self._send_stored(client, name, begin, begin + 1)
             for name in list(client.behind):
                 while (low := client.behind.get(name)) is not None and client.has_room() and client.is_open:
                     stream = self.streams[name]
@@ -322,6 +319,9 @@ class StreamSurface:
                         client.behind[name] = high
                         if high >= stream.next:
                             del client.behind[name]
+            while client.late and not client.behind and client.has_room():
+                name, begin = client.late.popleft()
+                await self._send_stored(client, name, begin, begin + 1)
         finally:
             client.catching_up = False
 
@@ -332,6 +332,7 @@ class StreamSurface:
         rows = await asyncio.to_thread(lambda: list(stream.rows(low, high)))
         if name not in client.names:
             return
+        client.give([(name, begin) for begin, _ in rows], owed=[(name, begin) for begin in stream.owed])
         frames = [stream.frame(row, self._feeder.now(), closed=True) for _, row in rows]
         client.write(b"".join(frame.of(combined=client.combined) for frame in frames))
         self._figures.frames += len(frames)

@@ -291,3 +291,49 @@ async def test_a_reader_that_stops_misses_no_close_and_one_that_is_hopeless_is_c
             served.commit(exchange.market, BTC, NOON + n * MINUTE_MS, NOON + (n + 100) * MINUTE_MS)
         await until(lambda: served.figures.cut == 1)
         writer.close()
+
+
+async def test_a_reader_that_stops_gets_bars_that_came_late_meanwhile_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_client, "MOST_UNREAD", 20_000)
+    monkeypatch.setattr(stream_client, "_ROOM", 5_000)
+    monkeypatch.setattr(stream_client, "STUCK_SECONDS", 1e9)
+    monkeypatch.setattr(kline_stream, "_HOLD_SECONDS", 0.1)
+    async with gateway(tmp_path) as (served, exchange):
+        path = "/stream?streams=btcusdt@kline_1m"
+        reader, writer = await slow_client(served, path)
+        async with listening(served, path) as other:
+            await reader.readuntil(b"\r\n\r\n")
+
+            def commit(first: int, after: int) -> None:
+                start, end = NOON + first * MINUTE_MS, NOON + after * MINUTE_MS
+                served.commit(exchange.market, BTC, start, end)
+
+            # Of the holes one is filled before the reader goes on, one while it is sent what it lacks.
+            commit(0, 1_000)
+            await until(lambda: len(other.closed()) == 1_000)
+            commit(1_001, 2_000)
+            await until(lambda: len(other.closed()) == 1_999)
+            commit(2_001, 3_000)
+            await until(lambda: len(other.closed()) == 2_998)
+            (client,) = (client for client in served.server._streams.clients if client.behind)
+            commit(1_000, 1_001)
+            await until(lambda: len(other.closed()) == 2_999)
+            got: list[int] = []
+            async with asyncio.timeout(60):
+                async for _, payload in frames_of(reader):
+                    got.append(json.loads(payload)["data"]["k"]["t"])
+                    if len(got) == 500:
+                        assert client.behind
+                        commit(2_000, 2_001)
+                    if len(got) >= 3_000 and not client.behind:
+                        break
+            commit(3_000, 3_001)
+            async with asyncio.timeout(60):
+                async for _, payload in frames_of(reader):
+                    got.append(json.loads(payload)["data"]["k"]["t"])
+                    if got[-1] == NOON + 3_000 * MINUTE_MS:
+                        break
+            assert sorted(got) == [NOON + n * MINUTE_MS for n in range(3_001)]
+        writer.close()
