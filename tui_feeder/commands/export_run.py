@@ -36,7 +36,7 @@ CONTRACTS = np.dtype([*((str(name), CANDLE[name]) for name in CANDLE.names or ()
 #: Columns that are instants, ms.
 _INSTANTS = ("open_time", "close_time", "start", "end", "time", "day")
 
-_NO_LADDERS = "there are no trades of this symbol and range: see trades.symbols and trades.days"
+_NO_LADDERS = "no trades of this symbol and range are stored, or not yet: see trades.symbols and trades.days"
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
 

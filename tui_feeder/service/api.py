@@ -268,7 +268,7 @@ class Api:
         async with self._reading:
             view = await asyncio.to_thread(self._probe.profile, symbol, day)
         if view is None:
-            raise RequestError(404, "there is no profile of this symbol and day")
+            raise RequestError(404, "nothing is stored, or was traded, of this symbol and day")
         rows = [
             [price, weight]
             for price, weight in zip(view.prices.tolist(), view.weights, strict=True)

@@ -131,7 +131,7 @@ class ProfileApi:
         day, every = await self._day(query, symbol), query.number("every", 15, 1, 1_440)
         lines = await self._read(lambda monitor: monitor.developing(symbol, day, every))
         if lines is None:
-            raise RequestError(404, "there is no profile of this symbol and day")
+            raise RequestError(404, "nothing is stored, or was traded, of this symbol and day")
         columns = (lines.times, lines.poc, lines.vah, lines.val, lines.vwap)
         rows = [
             {"time": time, "poc": _known(poc), "vah": _known(vah), "val": _known(val), "vwap": _known(vwap)}
@@ -184,7 +184,7 @@ class ProfileApi:
             return _day_of("date", text)
         stored = await asyncio.to_thread(self._probe.range_of, symbol)
         if stored is None:
-            raise RequestError(404, "nothing is stored of this symbol")
+            raise RequestError(404, "nothing is stored of this symbol yet")
         return (stored[1] - MINUTE_MS) // DAY_MS * DAY_MS
 
     def _spans(self, query: Query) -> Spans:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from tui_feeder.config import Trades
+from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.decimals import Floats
 from tui_feeder.engine.derived.inputs import settings_of
 from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder, stored_traded_profile
+from tui_feeder.engine.exchanges.base import shows_trades
 from tui_feeder.service.api import Query, RequestError, check_order, page
 from tui_feeder.service.engine_probe import EngineProbe
 from tui_feeder.time_format import ceil_to_minute, format_day
@@ -23,7 +26,28 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_ROWS = 5_000
 #: Minutes in an answer: a busy one has a thousand prices.
 _MOST_MINUTES = 60
-_NONE = "there are no trades of this symbol and day; see trades.symbols"
+
+
+def why_unread(trades: Trades, exchange: object, symbol: str, day: int, now: int) -> str | None:
+    """Finds why the trades of a day are not read.
+
+    Args:
+        trades: which are.
+        exchange: of the symbol.
+        symbol: which.
+        day: midnight, ms.
+        now: exchange time, ms.
+
+    Returns:
+        The reason and its remedy; None where they are read as they come.
+    """
+    if symbol not in trades.symbols:
+        return "the trades of this symbol are not read; see trades.symbols"
+    if not shows_trades(exchange, symbol):
+        return "of the market of this symbol no trades are read; see /api/v1/profile for that of its candles"
+    if day < now - now % DAY_MS - trades.days * DAY_MS:
+        return f"trades are read and kept of {trades.days} days before today; see trades.days"
+    return None
 
 
 class TradesApi:
@@ -63,7 +87,8 @@ class TradesApi:
         async with self._reading:
             made = await asyncio.to_thread(self._profile, symbol, day)
         if made is None or made.bought is None:
-            raise RequestError(404, _NONE)
+            yet = "no trades of this day are stored yet, or volume_profile.enabled is false"
+            raise RequestError(404, self._why_unread(symbol, day) or yet)
         used = np.flatnonzero(made.weights)
         columns = (made.prices, made.weights, made.bought, made.weights - made.bought)
         rows, about = page(np.column_stack(columns)[used].tolist(), query, _MOST_ROWS)
@@ -90,8 +115,14 @@ class TradesApi:
         made = None if settings is None else stored_traded_profile(store, symbol, settings, day)
         return made if made is not None and made.known_share > 0 else None
 
+    def _why_unread(self, symbol: str, day: int) -> str | None:
+        engine = self._probe.thread.engine
+        return why_unread(engine.config.trades, engine.exchange, symbol, day, engine.clock.now())
+
     async def ladder(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Gives what was bought and sold at each price of the minutes from ``start`` on.
+
+        A minute that is stored and of which no trade is there yet has no levels, and is known by its candle.
 
         Args:
             pairs: parameters of the request.
@@ -100,7 +131,7 @@ class TradesApi:
             The JSON object; levels are price, bought, sold (base asset), trades.
 
         Raises:
-            RequestError: there are no trades of the day, or a parameter is wrong.
+            RequestError: the trades of the day are not read, or a parameter is wrong.
         """
         query = Query(pairs, ("symbol", "start", "end", "limit"))
         symbol = await self._symbol(query)
@@ -114,15 +145,15 @@ class TradesApi:
         until = min(until, start + query.number("limit", _MOST_MINUTES, 1, _MOST_MINUTES) * MINUTE_MS)
         async with self._reading:
             minutes = await asyncio.to_thread(self._minutes, symbol, start, until)
-        if minutes is None:
-            raise RequestError(404, _NONE)
         return {"symbol": symbol, "minutes": minutes, "next_start": until if until < day_end else None}
 
-    def _minutes(self, symbol: str, start: int, end: int) -> list[dict[str, Any]] | None:
+    def _minutes(self, symbol: str, start: int, end: int) -> list[dict[str, Any]]:
         store, day = self._probe.thread.engine.store, start - start % DAY_MS
         ladder = read_ladder(store, symbol, day)
         if ladder is None:
-            return None
+            if (why := self._why_unread(symbol, day)) is not None:
+                raise RequestError(404, why)
+            ladder = LadderBuilder(day).ladder()
         candles, known = known_minutes(store, symbol, ladder)
         levels = ladder.levels
         bought, sold = (ladder.quantities(levels[name]) for name in ("bought", "sold"))

@@ -18,7 +18,14 @@ from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, Supervisor, heart
 from tui_feeder.engine.core.trades import TradeRow, of_rows
 from tui_feeder.engine.derived.minute_ladders import owe
 from tui_feeder.engine.derived.stored_ladders import is_exact, newest_minute
-from tui_feeder.engine.exchanges.base import Exchange, GivesTrades, RestError, Streams, TradeHandlers
+from tui_feeder.engine.exchanges.base import (
+    Exchange,
+    GivesTrades,
+    RestError,
+    Streams,
+    TradeHandlers,
+    shows_trades,
+)
 from tui_feeder.engine.storage.store import Store, StoreError
 from tui_feeder.time_format import format_second
 
@@ -96,13 +103,9 @@ class LiveTrades:
         Args:
             symbols: each once.
         """
-        exchange = self._exchange
-        if self._streams is None or not isinstance(exchange, GivesTrades):
+        if self._streams is None:
             return
-        followed = [
-            name for name in symbols
-            if name in self._wanted and exchange.trades_published(name, 0) is not None
-        ]  # fmt: skip
+        followed = [name for name in symbols if name in self._wanted and shows_trades(self._exchange, name)]
         for name in followed:
             if name not in self._symbols:
                 self._symbols[name] = _Symbol(name, newest_minute(self._store, name))

@@ -22,7 +22,7 @@ from tui_feeder.engine.derived.stored_ladders import (
     put_ladder,
     read_ladder,
 )
-from tui_feeder.engine.exchanges.base import ArchiveError, Exchange, GivesTrades, TradesFile
+from tui_feeder.engine.exchanges.base import ArchiveError, Exchange, GivesTrades, TradesFile, shows_trades
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.time_format import format_day
 
@@ -81,8 +81,7 @@ class TradeDays:
 
     def _may_be_read(self, symbol: str) -> bool:
         """Whether the exchange has such files of the symbol at all."""
-        exchange = self._exchange
-        if isinstance(exchange, GivesTrades) and exchange.trades_published(symbol, 0) is not None:
+        if shows_trades(self._exchange, symbol):
             return True
         if symbol not in self._unable:
             self._unable.add(symbol)

@@ -592,6 +592,19 @@ class GivesTrades(Protocol):
         ...
 
 
+def shows_trades(exchange: object, symbol: str) -> bool:
+    """Finds whether the trades of a symbol can be read.
+
+    Args:
+        exchange: of the symbol.
+        symbol: which.
+
+    Returns:
+        False where the exchange, or the symbol's market, shows none that are read.
+    """
+    return isinstance(exchange, GivesTrades) and exchange.trades_published(symbol, 0) is not None
+
+
 class Probe(NamedTuple):
     """A question about an exchange that its documents leave open."""
 
