@@ -106,8 +106,8 @@ class FormingMinute:
         body[:, TAKER] = taken
         drift = candle[QUOTE] / candle[VOLUME]
         mean = np.clip(drift, body[:, LOW], body[:, HIGH])
-        quote = np.maximum.accumulate(np.rint(mean * body[:, VOLUME]).astype(np.int64))
-        body[:, QUOTE] = np.minimum(quote, candle[QUOTE])
+        quote = np.maximum.accumulate(np.minimum(np.rint(mean * body[:, VOLUME]), float(candle[QUOTE])))
+        body[:, QUOTE] = np.minimum(quote.astype(np.int64), candle[QUOTE])
         if candle[TAKER]:
             bought = np.rint(taken * (candle[TAKER_QUOTE] / candle[TAKER])).astype(np.int64)
             body[:, TAKER_QUOTE] = np.minimum(np.minimum(bought, body[:, QUOTE]), candle[TAKER_QUOTE])
