@@ -30,6 +30,9 @@ metadata of the packages states. `make release` writes the same as an SBOM (Cycl
 |---|---|---|---|
 """
 
+#: Where the licence of that name begins.
+_MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"
+
 
 class MissingPackageError(Exception):
     """A package that would have to be in the list is not installed."""
@@ -64,7 +67,7 @@ def rows(*, skip_missing: bool = False) -> list[tuple[str, str, str, str]]:
     seen: set[tuple[str, frozenset[str]]] = set()
     for extra in ("", *EXTRAS):
         wanted = project["optional-dependencies"][extra] if extra else project["dependencies"]
-        waiting = [Requirement(text) for text in wanted]
+        waiting = [one for one in map(Requirement, wanted) if one.marker is None or one.marker.evaluate()]
         while waiting:
             requirement = waiting.pop()
             name = canonicalize_name(requirement.name)
@@ -100,7 +103,15 @@ def _licence(package: Distribution) -> str:
         if line.startswith("License ::") and not line.endswith("OSI Approved")
     ]
     text = (metadata.get("License") or "").strip().partition("\n")[0]
-    return re.sub(r"[|<>]", " ", " or ".join(stated) or text) or "not stated"
+    return re.sub(r"[|<>]", " ", " or ".join(stated) or text) or _licence_of_file(package) or "not stated"
+
+
+def _licence_of_file(package: Distribution) -> str:
+    """What the text is that a package brings, where it states no licence."""
+    for path in package.files or ():
+        if path.name.startswith("LICEN") and _MIT in " ".join(path.read_text().split()):
+            return "MIT, by its licence file"
+    return ""
 
 
 if __name__ == "__main__":

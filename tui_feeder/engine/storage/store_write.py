@@ -239,7 +239,7 @@ class Write:
             self._evidence.corrected(self.txn, symbol, changed)
         minutes = Coverage.of_times(rows["open_time"])
         self._set_present(symbol, minutes, published=state.lost_published.union(state.inherited))
-        restored = sum(self._resolve_lost(symbol, day * DAY_MS) for day in np.unique(days).tolist())
+        restored = sum(self._resolve_lost(symbol, int(days[at]) * DAY_MS) for at in bounds[:-1])
         return Written(added, tuple(changed), conflicts, restored)
 
     def _keep_replaced(self, symbol: str, rows: Rows, sources: Sources, by: Source) -> None:

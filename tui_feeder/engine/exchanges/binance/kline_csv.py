@@ -3,13 +3,16 @@
 Old files have no header, new ones a short or a long one; futures times are ms, but a microsecond
 file must not become candles of the year 50,000.
 
-A slice's numbers are decoded as one JSON array. Of a month (40,320 lines, 33 ms of a processor) NumPy on the
-digits themselves takes 35, orjson instead of msgspec 31, and a parser in C 13: too little to build one.
+A slice's numbers are decoded as one JSON array. Of a month (40,320 lines) simdjson takes 8 ms of a
+processor, as it makes no object of a number, and msgspec 22, which reads the lines that are odd, and
+everything where there is no wheel of simdjson. Before it NumPy on the digits themselves was tried (1.06
+times as long as msgspec), orjson (0.94 times), and a parser in C of our own (0.4 times).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +22,10 @@ from numpy.typing import NDArray
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows
 from tui_feeder.engine.exchanges.base import RefusedLine
 from tui_feeder.errors import ExchangeFailure
+
+_HAS_SIMDJSON = find_spec("simdjson") is not None
+if _HAS_SIMDJSON:
+    import simdjson
 
 _SLICE = 16 * 1024  # bytes decoded in one go: holds the interpreter for about 0.1 ms
 _MICROSECONDS = 1e14
@@ -33,6 +40,9 @@ _BAD_SHARE = 10
 #: So many bad lines are no accident: the rest of the file is not looked at.
 _BAD_AT_ONCE = 10_000
 _numbers = msgspec.json.Decoder(list[float | None])
+#: Stands for a newline among numbers: the largest double, which is in no candle.
+_BREAK = -1.7976931348623157e308
+_BREAK_TEXT = f",{_BREAK!r},".encode()
 
 
 class CsvError(ExchangeFailure, ValueError):
@@ -71,10 +81,9 @@ def parse(text: bytes, interval_ms: int = MINUTE_MS, *, may_end_early: bool = Fa
         if text.count(b",", 0, start) != _COLUMNS - 1:
             raise CsvError("it begins with neither a candle nor a header")
     lengths = range(2 if may_end_early else interval_ms, interval_ms + 1)
-    tables = []
+    read = _regular_table if _HAS_SIMDJSON else _table
     try:
-        for lines in _slices(text, start):
-            tables.append(_table(lines))
+        tables = [read(lines) for lines in _slices(text, start)]
         if not tables:
             return Parsed(np.empty(0, dtype=ROW), ())
         return Parsed(_rows(np.concatenate(tables), lengths), ())
@@ -154,6 +163,23 @@ def _table(lines: bytes) -> NDArray[np.float64]:
         raise ValueError(f"it has not {_COLUMNS} columns")
     del numbers[_COLUMNS :: _COLUMNS + 1]
     return np.array(numbers, dtype=np.float64).reshape(-1, _COLUMNS)
+
+
+def _regular_table(lines: bytes) -> NDArray[np.float64]:
+    """What :func:`_table` gives, where each line has twelve numbers below 2^64; ValueError elsewhere."""
+    if b"[" in lines:
+        raise ValueError("it has lists")  # which would be read as the numbers in them
+    try:
+        found = simdjson.Parser().parse(b"[%b%b]" % (lines.replace(b"\n", _BREAK_TEXT), _BREAK_TEXT[:-1]))
+        if not isinstance(found, simdjson.Array):
+            raise ValueError("it has objects")
+        numbers = np.frombuffer(found.as_buffer(of_type="d"), dtype=np.float64)
+    except (TypeError, RuntimeError) as error:  # no number, or a whole one that is too large
+        raise ValueError(str(error)) from error
+    table = numbers.reshape(-1, _COLUMNS + 1)
+    if (table[:, _COLUMNS] != _BREAK).any() or (table[:, :_COLUMNS] == _BREAK).any():
+        raise ValueError(f"it has not {_COLUMNS} columns")
+    return table[:, :_COLUMNS]
 
 
 def _milliseconds(times: NDArray[np.float64]) -> NDArray[np.float64]:

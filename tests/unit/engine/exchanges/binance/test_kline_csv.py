@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import zipfile
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -230,3 +231,44 @@ def test_numbers_are_read_to_the_nearest_float() -> None:
         rows = parse(text(line(0).replace(b"264.779", number.encode())))
         assert float(rows["volume"][0]) == float(number)
     assert np.float64("0.1") == parse(text(line(0, "0.1")))["close"][0]
+
+
+def outcome(raw: bytes) -> tuple[list[tuple[float, ...]], list[tuple[int, bytes, str]]] | str:
+    """What a text is read as."""
+    try:
+        rows, refused = kline_csv.parse(raw)
+    except CsvError as error:
+        return str(error)
+    return plain(rows), [tuple(one) for one in refused]
+
+
+ODD_FIELDS = (
+    b"", b"null", b"true", b'"1"', b"[1]", b"[", b"]", b"{}", b"01", b"1.", b"-1", b"1e400", b"-1e308", b" 1",
+    b"1,1", b"1\n", b"18446744073709551616", b"-1.7976931348623157e308", b"1.5", b"\xff", b"/",
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 11), st.sampled_from(ODD_FIELDS) | st.floats().map(lambda x: repr(x).encode())
+        ),
+        max_size=3,
+    ),
+    st.booleans(),
+)
+def test_both_readers_take_the_same_lines_for_candles(damages: list[tuple[int, bytes]], header: bool) -> None:
+    """simdjson reads what is regular, msgspec the rest, and everything where simdjson is not there."""
+    lines = [line(at).split(b",") for at in range(40)]
+    for n, (column, field) in enumerate(damages):
+        lines[7 * n + 3][column] = field
+    raw = SHORT * header + text(*map(b",".join, lines))
+    with_it = outcome(raw)
+    with mock.patch.object(kline_csv, "_HAS_SIMDJSON", False):
+        assert outcome(raw) == with_it
+
+
+def test_simdjson_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("simdjson", reason="there is no wheel of simdjson for this Python")
+    monkeypatch.setattr(kline_csv, "_table", lambda _: pytest.fail("msgspec was asked"))
+    assert minutes(parse(text(line(0), line(1)))) == [0, 1]
