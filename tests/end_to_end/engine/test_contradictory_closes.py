@@ -12,7 +12,7 @@ from virtual_time import in_virtual_time
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket, StreamEndpoint
 
 OPEN = 1_773_144_000_000
 
@@ -41,7 +41,8 @@ def test_a_close_at_or_before_the_end_of_its_minute_is_none(event: int, closed: 
     handlers = StreamHandlers(
         lambda _, one, over, __: told.append((one, over)), lambda kind, _: faults.append(kind)
     )
-    socket = KlineSocket("one", "ws://nowhere", [BTC], ExchangeClock(), handlers, lambda: None)
+    endpoint = StreamEndpoint("ws://nowhere", ExchangeClock(), lambda: None)
+    socket = KlineSocket("one", [BTC], endpoint, handlers)
     socket._take(frame(event))
     socket._take(frame(event, closed=False))
     assert [one for _, one in told] == [closed, False]

@@ -35,7 +35,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.exchanges.base import ArchiveError, RestError, StreamHandlers
 from tui_feeder.engine.exchanges.binance.archive import _digest_of, unpack
 from tui_feeder.engine.exchanges.binance.rest_client import RestClient
-from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket, StreamEndpoint
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import Snapshot
 
@@ -146,7 +146,8 @@ async def test_fuzzed_frames_are_candles_or_counted(tmp_path: Path, seconds: flo
             ingest.forming(of, one, clock.now())
 
     handlers = StreamHandlers(candle, lambda kind, _: faults.append(kind))
-    one = KlineSocket("market-1", "ws://127.0.0.1:1", [symbol], clock, handlers, lambda: None)
+    endpoint = StreamEndpoint("ws://127.0.0.1:1", clock, lambda: None)
+    one = KlineSocket("market-1", [symbol], endpoint, handlers)
     frames = [line for line in lines if b'"s":"BTCUSDT"' in line]
     fuzz(seconds, frames, one._take)
     for queue in ingest.queues.values():

@@ -13,7 +13,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
 from tui_feeder.engine.exchanges.binance import stream_connection, stream_pool
 from tui_feeder.engine.exchanges.binance.routes import RouteError, market_url
-from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket, StreamEndpoint
 from tui_feeder.engine.exchanges.binance.stream_messages import order_batches
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
@@ -147,5 +147,6 @@ def test_a_stream_of_another_category_is_refused() -> None:
         market_url("wss://fstream.binance.com", ["btcusdt@kline_1m", "btcusdt@depth"])
     handlers = StreamHandlers(Heard().candle, Heard().fault)
     names = [f"C{n}USDT" for n in range(201)]
+    endpoint = StreamEndpoint("ws://127.0.0.1:1", ExchangeClock(), asyncio.Event)
     with pytest.raises(ValueError, match="at most 200"):
-        KlineSocket("x", "ws://127.0.0.1:1", names, ExchangeClock(), handlers, asyncio.Event)
+        KlineSocket("x", names, endpoint, handlers)

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.exchanges.base import StreamHandlers
-from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import KlineSocket, StreamEndpoint
 
 
 def kline(trades: int, *, symbol: str = "BTCUSDT") -> str:
@@ -60,10 +60,8 @@ async def reading(
 
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        socket = KlineSocket(
-            "test", f"ws://127.0.0.1:{port}", ["BTCUSDT"], ExchangeClock(),
-            StreamHandlers(heard.candle, heard.fault), gate,
-        )  # fmt: skip
+        endpoint = StreamEndpoint(f"ws://127.0.0.1:{port}", ExchangeClock(), gate)
+        socket = KlineSocket("test", ["BTCUSDT"], endpoint, StreamHandlers(heard.candle, heard.fault))
         running = asyncio.create_task(socket.run())
         try:
             yield socket

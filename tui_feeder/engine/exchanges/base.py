@@ -245,7 +245,7 @@ class StreamSocket(Protocol):
 
     @property
     def frames(self) -> int:
-        """Candle frames received."""
+        """Frames of data received."""
         ...
 
     @property
@@ -261,6 +261,11 @@ class StreamSocket(Protocol):
     @property
     def reconnects(self) -> int:
         """Connection attempts after the first; -1 before it."""
+        ...
+
+    @property
+    def cuts(self) -> int:
+        """Connections that ended after frames had come over them."""
         ...
 
     @property

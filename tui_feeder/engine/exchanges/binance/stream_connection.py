@@ -7,6 +7,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -65,30 +66,29 @@ class _Connection(ClientConnection):
             super().process_event(event)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamEndpoint:
+    """Where the sockets of a market connect, and on which terms."""
+
+    stream_url: str  # such as ``wss://fstream.binance.com``
+    clock: ExchangeClock
+    gate: Callable[[], Any]  # awaited before every connection attempt (one a second in all)
+    proxies: Proxies | None = None  # on the way there; those of the environment where none are given
+    market: Market = USDM
+
+
 class MarketSocket(ABC):
     """One socket and the symbols on it; connects again for ever.
 
     Args:
         name: shown to people.
-        stream_url: such as ``wss://fstream.binance.com``.
         symbols: at most :data:`STREAMS_PER_SOCKET`.
-        clock: exchange time.
+        endpoint: where it connects.
         fault: takes the kind of a frame that cannot be used, and the detail.
-        gate: awaited before every connection attempt (one a second in all).
-        proxies: on the way there; those of the environment where none are given.
-        market: whose streams these are.
     """
 
     def __init__(
-        self,
-        name: str,
-        stream_url: str,
-        symbols: list[str],
-        clock: ExchangeClock,
-        fault: Callable[[str, str], None],
-        gate: Callable[[], Any],
-        proxies: Proxies | None = None,
-        market: Market = USDM,
+        self, name: str, symbols: list[str], endpoint: StreamEndpoint, fault: Callable[[str, str], None]
     ) -> None:
         if len(symbols) > STREAMS_PER_SOCKET:
             raise ValueError(f"{len(symbols)} streams on a socket, at most {STREAMS_PER_SOCKET}")
@@ -101,18 +101,20 @@ class MarketSocket(ABC):
         self.last_frame: int | None = None  # exchange ms
         self.latency_ms: float | None = None
         self.reconnects = -1
+        self.cuts = 0  # connections that ended after data had come over them
         self.renewals = 0
         self.ending = False  # the exchange has announced that it will end the present connection
         self.connected_at: int | None = None  # exchange ms at which the present connection was made
         self._known = set(symbols)
         self._orders: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         self._number = 0  # of the last order
-        self.url = market_url(stream_url, map(self._stream, map(market.bare, symbols)), market)
+        market = endpoint.market
+        self.url = market_url(endpoint.stream_url, map(self._stream, map(market.bare, symbols)), market)
         self._market = market
-        self._proxy = (proxies or Proxies()).of(self.url)
-        self._clock = clock
+        self._proxy = (endpoint.proxies or Proxies()).of(self.url)
+        self._clock = endpoint.clock
         self._fault = fault
-        self._gate = gate
+        self._gate = endpoint.gate
         self._last_frame_at = 0.0  # monotonic time of the last data frame
         self._rate_from = (time.monotonic(), 0)
         self._rate = 0.0
@@ -200,6 +202,7 @@ class MarketSocket(ABC):
                 self.reason = printable(reason_of(error, self._proxy).removeprefix(": ").lstrip())
             if self.frames > frames:  # reset by data alone, never by an acknowledgement
                 backoff.reset()
+                self.cuts += 1
             wait = backoff.next()
             self.state, self.connected_at = "backing off", None
             log.warning("stream %s: %s; connecting again in %.1f s", self.name, self.reason, wait)
@@ -284,32 +287,20 @@ class MarketSocket(ABC):
 
 
 class KlineSocket(MarketSocket):
-    """The klines of some symbols; documented at :class:`MarketSocket`.
+    """The klines of some symbols.
 
     Args:
         name: shown to people.
-        stream_url: such as ``wss://fstream.binance.com``.
         symbols: at most :data:`STREAMS_PER_SOCKET`.
-        clock: exchange time.
+        endpoint: where it connects.
         handlers: where frames go.
-        gate: awaited before every connection attempt.
-        proxies: on the way there.
-        market: whose streams these are.
     """
 
     def __init__(
-        self,
-        name: str,
-        stream_url: str,
-        symbols: list[str],
-        clock: ExchangeClock,
-        handlers: StreamHandlers,
-        gate: Callable[[], Any],
-        proxies: Proxies | None = None,
-        market: Market = USDM,
+        self, name: str, symbols: list[str], endpoint: StreamEndpoint, handlers: StreamHandlers
     ) -> None:
         self._handlers = handlers
-        super().__init__(name, stream_url, symbols, clock, handlers.fault, gate, proxies, market)
+        super().__init__(name, symbols, endpoint, handlers.fault)
 
     _stream = staticmethod(kline_stream)
 

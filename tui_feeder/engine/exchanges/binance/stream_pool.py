@@ -18,6 +18,7 @@ from tui_feeder.engine.exchanges.binance.stream_connection import (
     STREAMS_PER_SOCKET,
     KlineSocket,
     MarketSocket,
+    StreamEndpoint,
 )
 from tui_feeder.engine.exchanges.binance.trade_connection import TradeSocket
 from tui_feeder.engine.exchanges.binance.usdm import USDM
@@ -70,12 +71,10 @@ class MarketStreams:
         gate: ConnectionGate | None = None,
     ) -> None:
         self.sockets: list[MarketSocket] = []
-        self._market = market
         self._name = "market" if not market.prefix else market.name
         if isinstance(handlers, TradeHandlers):
             self._name += "-trades"
-        self._proxies = proxies
-        self._stream_url = stream_url
+        self._endpoint = StreamEndpoint(stream_url, clock, self._one_a_second, proxies, market)
         self._clock = clock
         self._handlers = handlers
         self._gate = gate or ConnectionGate()
@@ -111,11 +110,9 @@ class MarketStreams:
         self._changed.set()
 
     def _socket(self, name: str, symbols: list[str]) -> MarketSocket:
-        url, clock, handlers = self._stream_url, self._clock, self._handlers
-        beside = self._one_a_second, self._proxies, self._market
-        if isinstance(handlers, TradeHandlers):
-            return TradeSocket(name, url, symbols, clock, handlers, *beside)
-        return KlineSocket(name, url, symbols, clock, handlers, *beside)
+        if isinstance(self._handlers, TradeHandlers):
+            return TradeSocket(name, symbols, self._endpoint, self._handlers)
+        return KlineSocket(name, symbols, self._endpoint, self._handlers)
 
     async def _one_a_second(self) -> None:
         """Hold a connection attempt until a second has passed since the one before it."""
@@ -163,5 +160,5 @@ class MarketStreams:
                     continue
                 log.info("stream %s renewed", old.name)
                 self.sockets[self.sockets.index(old)], running[new] = new, task
-                new.renewals, new.reconnects = old.renewals + 1, old.reconnects
+                new.renewals, new.reconnects, new.cuts = old.renewals + 1, old.reconnects, old.cuts
                 running.pop(old).cancel()

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 from websockets.typing import BytesLike
 
-from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.decoding import UNREADABLE
-from tui_feeder.engine.core.proxy import Proxies
 from tui_feeder.engine.exchanges.base import TradeHandlers
-from tui_feeder.engine.exchanges.binance.market_type import Market
 from tui_feeder.engine.exchanges.binance.routes import trade_stream
-from tui_feeder.engine.exchanges.binance.stream_connection import MarketSocket
+from tui_feeder.engine.exchanges.binance.stream_connection import MarketSocket, StreamEndpoint
 from tui_feeder.engine.exchanges.binance.stream_messages import decode_trade_message
-from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 _EVENT = "aggTrade"
 #: Symbols of which nobody trades for minutes are no dead path; pings show that the connection lives.
@@ -26,33 +20,21 @@ _LOOK_SECONDS = 0.25
 
 
 class TradeSocket(MarketSocket):
-    """The aggregated trades of some symbols; documented at :class:`MarketSocket`.
+    """The aggregated trades of some symbols.
 
     Args:
         name: shown to people.
-        stream_url: such as ``wss://fstream.binance.com``.
         symbols: at most ``STREAMS_PER_SOCKET``.
-        clock: exchange time.
+        endpoint: where it connects.
         handlers: where trades go.
-        gate: awaited before every connection attempt.
-        proxies: on the way there.
-        market: whose streams these are.
     """
 
     def __init__(
-        self,
-        name: str,
-        stream_url: str,
-        symbols: list[str],
-        clock: ExchangeClock,
-        handlers: TradeHandlers,
-        gate: Callable[[], Any],
-        proxies: Proxies | None = None,
-        market: Market = USDM,
+        self, name: str, symbols: list[str], endpoint: StreamEndpoint, handlers: TradeHandlers
     ) -> None:
         self._trade = handlers.trade
         self._look_at = 0.0
-        super().__init__(name, stream_url, symbols, clock, handlers.fault, gate, proxies, market)
+        super().__init__(name, symbols, endpoint, handlers.fault)
 
     _stream = staticmethod(trade_stream)
 
