@@ -13,8 +13,6 @@ of the embedded exchange follow; how prices walk within its candles is made up.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import re
 import subprocess
@@ -28,6 +26,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks._report import KLINES, Figure, report
+from tests.support.raw_trades import ladder_of_raw_trades
 from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, of_day
 from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack, sums_of
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile, traded_profile
@@ -35,7 +34,7 @@ from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, MINUTES_PER_DAY, ROW, Rows
 from tui_feeder.engine.exchanges.binance import kline_csv
-from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, TradesReader, trades_of
+from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradesReader
 from tui_feeder.engine.exchanges.binance.zip_member import only_member, parts_of
 from tui_feeder.time_format import format_day
 
@@ -147,21 +146,6 @@ def _ladder_of_archive(path: Path) -> Ladder:
     return builder.ladder()
 
 
-def _ladder_of_raw(path: Path) -> Ladder:
-    """Ladders of raw trades, each a trade of its own."""
-    with gzip.open(path, "rt") as file:
-        lines = [
-            TradeLine(
-                int(line["TradeId"]), line["Price"], line["Quantity"], 1, int(line["TransactionTime"]),
-                line["IsBuyerMarketMaker"] == "1",
-            )
-            for line in csv.DictReader(file)
-        ]  # fmt: skip
-    builder = LadderBuilder(of_day(lines[0].time))
-    builder.add(trades_of(lines))
-    return builder.ladder()
-
-
 def _candles_of(ladder: Ladder) -> Rows:
     """The candles that the trades of whole minutes make; those of raw trades equal the exchange's own."""
     minutes, levels = ladder.minutes, ladder.levels
@@ -211,7 +195,7 @@ def _distances(name: str, ladder: Ladder, candles: Rows) -> Iterator[str]:
 def print_distances(files: list[Path]) -> None:
     print("| | distribution | POC | of the range | VAH | VAL | misplaced |\n|---|---|---|---|---|---|---|")
     for path in files or sorted([*REAL.glob("*-aggTrades-*.zip"), *REAL.glob("*-trades-*.csv.gz")]):
-        ladder = _ladder_of_archive(path) if path.suffix == ".zip" else _ladder_of_raw(path)
+        ladder = _ladder_of_archive(path) if path.suffix == ".zip" else ladder_of_raw_trades(path)
         candles = _candles_of(ladder)
         name = f"{path.name.partition('-')[0]} {format_day(ladder.day)}, {len(candles):,} minutes"
         print(*_distances(name, ladder, candles), sep="\n", flush=True)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, ROW, SECOND_MS, Rows
 from tui_feeder.engine.core.coverage import Coverage
-from tui_feeder.engine.derived.stored_ladders import LEVEL, origins, read_levels
+from tui_feeder.engine.derived.stored_ladders import LEVEL, ladder_days, read_levels
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.minute_states import StateSpan, minute_states
 from tui_feeder.engine.storage.store import Store
@@ -375,11 +375,11 @@ class CandleStore:
         return self._ladders(symbol, low, high)
 
     def _ladders(self, symbol: str, low: int, high: int) -> Iterator[NDArray[Any]]:
-        for day in origins(self._opened_store(), symbol):
+        for day in ladder_days(self._opened_store(), symbol):
             if day < high and low < day + DAY_MS:
-                levels = read_levels(self._opened_store(), symbol, day, low, high)
-                if len(levels):
-                    yield levels
+                found = read_levels(self._opened_store(), symbol, day, low, high)
+                if len(found.trades):
+                    yield found.rows()
 
     def _chunks(self, symbol: str, seconds: int, low: int, high: int, partial: bool) -> Iterator[Candles]:
         listed, omitted = self._opened_store().listed(symbol), self._opened_store().omitted(symbol)

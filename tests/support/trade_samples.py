@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from places import SHARED_DATA
+from raw_trades import ladder_of_raw_trades
 
 from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, of_day
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows, to_rows
@@ -79,16 +79,6 @@ def trx() -> tuple[Ladder, Rows]:
     """Ladders of raw trades, each a trade of its own, of the day from midnight on, and its candles."""
     if not TRX.is_file():
         pytest.skip("the real trades of ../shared/data are not here")
-    with gzip.open(TRX, "rt") as file:
-        lines = [
-            TradeLine(
-                int(line["TradeId"]), line["Price"], line["Quantity"], 1, int(line["TransactionTime"]),
-                line["IsBuyerMarketMaker"] == "1",
-            )
-            for line in csv.DictReader(file)
-        ]  # fmt: skip
-    builder = LadderBuilder(TRX_DAY)
-    builder.add(trades_of(lines))
     with TRX_CANDLES.open() as candles:
         rows = [
             Candle(
@@ -98,7 +88,7 @@ def trx() -> tuple[Ladder, Rows]:
             )
             for c in csv.DictReader(candles)
         ]  # fmt: skip
-    return builder.ladder(), to_rows(sorted(rows, key=lambda c: c.open_time))
+    return ladder_of_raw_trades(TRX), to_rows(sorted(rows, key=lambda c: c.open_time))
 
 
 @cache

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from tui_feeder.config import Trades
-from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.decimals import Floats
 from tui_feeder.engine.derived.inputs import settings_of
-from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder, stored_traded_profile
+from tui_feeder.engine.derived.stored_ladders import read_levels, stored_traded_profile
 from tui_feeder.engine.exchanges.base import shows_trades
 from tui_feeder.service.api import Query, RequestError, check_order, page
 from tui_feeder.service.engine_probe import EngineProbe
@@ -149,32 +149,23 @@ class TradesApi:
 
     def _minutes(self, symbol: str, start: int, end: int) -> list[dict[str, Any]]:
         store, day = self._probe.thread.engine.store, start - start % DAY_MS
-        ladder = read_ladder(store, symbol, day)
-        if ladder is None:
-            if (why := self._why_unread(symbol, day)) is not None:
-                raise RequestError(404, why)
-            ladder = LadderBuilder(day).ladder()
-        candles, known = known_minutes(store, symbol, ladder)
-        levels = ladder.levels
-        bought, sold = (ladder.quantities(levels[name]) for name in ("bought", "sold"))
-        rows = np.column_stack((ladder.prices(), bought, sold)).tolist()
-        trades = levels["trades"].tolist()
-        made = []
-        for at in np.flatnonzero((candles["open_time"] >= start) & (candles["open_time"] < end)).tolist():
-            time = int(candles["open_time"][at])
-            low, high = np.searchsorted(
-                levels["minute"], ((time - day) // MINUTE_MS, (time - day) // MINUTE_MS + 1)
-            )
-            made.append(
-                {
-                    "open_time": time,
-                    "known": Known(int(known.known[at])).name.lower(),
-                    "share": float(known.shares[at]),
-                    "unproved": bool(known.unproved[at]),
-                    "levels": [[*rows[n], trades[n]] for n in range(low, high)],
-                }
-            )
-        return made
+        found = read_levels(store, symbol, day, start, end)
+        if not found.ladders and (why := self._why_unread(symbol, day)) is not None:
+            raise RequestError(404, why)
+        columns = (found.prices, found.bought, found.sold, found.trades)
+        levels = [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        minutes = zip(found.times.tolist(), found.known.tolist(), found.shares.tolist(),
+                      found.unproved.tolist(), pairwise(found.begins.tolist()), strict=True)  # fmt: skip
+        return [
+            {
+                "open_time": time,
+                "known": Known(known).name.lower(),
+                "share": share,
+                "unproved": unproved,
+                "levels": levels[low:high],
+            }
+            for time, known, share, unproved, (low, high) in minutes
+        ]
 
 
 def _of_poc(made: TradedProfile, bought: Floats) -> dict[str, float]:

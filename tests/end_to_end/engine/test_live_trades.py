@@ -13,6 +13,7 @@ from virtual_time import in_virtual_time
 
 from tui_feeder.config import Config, Trades
 from tui_feeder.engine.analytics.message import encode
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.derived.inputs import load_pipeline
@@ -62,6 +63,13 @@ def last_words_are_those_of_a_run_from_scratch(engine: Engine, sink: Collected) 
         assert message == wanted, minute
 
 
+def volume_of(ladder: Ladder, minute: int) -> float:
+    """What the levels of a minute add up to, base asset."""
+    inside = ladder.levels["minute"] == (minute - DAY) // MINUTE_MS
+    both = ladder.levels["bought"][inside] + ladder.levels["sold"][inside]
+    return float(ladder.quantities(both).sum())
+
+
 def counted(engine: Engine, name: str) -> int:
     return engine.journal.counters[name]
 
@@ -102,9 +110,7 @@ async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Pa
         ladder = read_ladder(engine.store, SYMBOL, DAY)
         assert ladder is not None
         rows = engine.store.read(SYMBOL, exact[0], exact[0] + MINUTE_MS)
-        inside = ladder.levels["minute"] == (exact[0] - DAY) // MINUTE_MS
-        sums = ladder.quantities(ladder.levels["bought"][inside] + ladder.levels["sold"][inside]).sum()
-        np.testing.assert_allclose(sums, rows["volume"][0], rtol=1e-9)
+        np.testing.assert_allclose(volume_of(ladder, exact[0]), rows["volume"][0], rtol=1e-9)
 
 
 @in_virtual_time
@@ -146,11 +152,8 @@ async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_pa
         candles, known = known_minutes(engine.store, SYMBOL, ladder)
         partial = np.flatnonzero(known.known == Known.PARTIAL)
         for at in partial.tolist():
-            volume = float(candles["volume"][at])
-            number = (int(candles["open_time"][at]) - DAY) // MINUTE_MS
-            inside = ladder.levels["minute"] == number
-            sums = ladder.quantities(ladder.levels["bought"][inside] + ladder.levels["sold"][inside]).sum()
-            assert abs(known.shares[at] - sums / volume) < 1e-9
+            there = volume_of(ladder, int(candles["open_time"][at]))
+            assert abs(known.shares[at] - there / float(candles["volume"][at])) < 1e-9
         last_words_are_those_of_a_run_from_scratch(engine, sink)
 
 

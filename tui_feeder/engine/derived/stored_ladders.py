@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_feeder.engine.analytics.orderflow.ladder import Ladder, joined, of_day
+from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, joined, of_day
 from tui_feeder.engine.analytics.orderflow.packing import (
     DaySums,
     LadderBlockError,
@@ -83,6 +84,20 @@ def origins(store: Store, symbol: str) -> dict[int, LadderOrigin]:
     except UNREADABLE as error:
         store.report_unusable(_LISTED + symbol, str(error))
         return {}
+
+
+def ladder_days(store: Store, symbol: str) -> list[int]:
+    """Lists the days that have ladders, of the archive or live.
+
+    Args:
+        store: the store.
+        symbol: whose.
+
+    Returns:
+        Their midnights (ms), ascending.
+    """
+    live = {_of_name(name)[0] for name in store.notes(f"{_MINUTE}{symbol} ")}
+    return sorted(live | origins(store, symbol).keys())
 
 
 def put_ladder(
@@ -272,8 +287,37 @@ def known_minutes(store: Store, symbol: str, ladder: Ladder) -> tuple[Rows, Reco
     return candles, reconcile(candles, sums)
 
 
-def read_levels(store: Store, symbol: str, day: int, start: int, end: int) -> NDArray[Any]:
-    """Reads what was bought and sold at each price of the minutes of a day that have a ladder and a candle.
+@dataclass(frozen=True, slots=True)
+class MinuteLevels:
+    """What was bought and sold at each price of some minutes of a day, and how each of them is known.
+
+    Columns of minutes have the shape (m,), those of levels (n,).
+    """
+
+    times: Ints  # open times, ms
+    known: NDArray[np.uint8]  # of Known
+    shares: NDArray[np.float64]  # of the candle's volume that is in the levels
+    unproved: NDArray[np.bool_]  # ids of trades are missing
+    begins: Ints  # shape (m + 1,): place of the first level of each minute
+    prices: NDArray[np.float64]  # quote asset, ascending within a minute
+    bought: NDArray[np.float64]  # base asset
+    sold: NDArray[np.float64]  # base asset
+    trades: Ints
+    ladders: bool  # the day has any
+
+    def rows(self) -> NDArray[Any]:
+        """Gives each level with what is known of its minute, dtype :data:`LEVEL`."""
+        at = np.repeat(np.arange(len(self.times)), np.diff(self.begins))
+        made = np.empty(len(at), dtype=LEVEL)
+        made["open_time"], made["price"], made["trades"] = self.times[at], self.prices, self.trades
+        made["bought"], made["sold"] = self.bought, self.sold
+        made["known"] = np.array([known.name.lower() for known in Known], dtype=object)[self.known[at]]
+        made["share"], made["unproved"] = self.shares[at], self.unproved[at]
+        return made
+
+
+def read_levels(store: Store, symbol: str, day: int, start: int, end: int) -> MinuteLevels:
+    """Reads what was bought and sold at each price of the minutes of a day that have a candle.
 
     Args:
         store: the store.
@@ -283,26 +327,27 @@ def read_levels(store: Store, symbol: str, day: int, start: int, end: int) -> ND
         end: exclusive, ms.
 
     Returns:
-        Dtype :data:`LEVEL`, by minute, then by price; empty without ladders of the day.
+        The minutes; one without a ladder has no levels.
 
     Raises:
         BlockError: stored candles are damaged.
     """
-    ladder = read_ladder(store, symbol, day)
-    if ladder is None:
-        return np.empty(0, dtype=LEVEL)
+    stored = read_ladder(store, symbol, day)
+    ladder = LadderBuilder(day).ladder() if stored is None else stored
     candles, known = known_minutes(store, symbol, ladder)
-    times = ladder.levels["minute"].astype(np.int64) * MINUTE_MS + day
-    kept = (times >= start) & (times < end) & np.isin(times, candles["open_time"])
-    levels, times = ladder.levels[kept], times[kept]
-    at = np.searchsorted(candles["open_time"], times)
-    made = np.empty(len(levels), dtype=LEVEL)
-    made["open_time"], made["price"], made["trades"] = times, ladder.prices()[kept], levels["trades"]
-    for name in ("bought", "sold"):
-        made[name] = ladder.quantities(levels[name])
-    made["known"] = np.array([known.name.lower() for known in Known], dtype=object)[known.known[at]]
-    made["share"], made["unproved"] = known.shares[at], known.unproved[at]
-    return made
+    kept = slice(*np.searchsorted(candles["open_time"], (start, end)).tolist())
+    times = np.ascontiguousarray(candles["open_time"][kept])
+    numbers, levels = (times - day) // MINUTE_MS, ladder.levels
+    lows, highs = (np.searchsorted(levels["minute"], numbers, side=side) for side in ("left", "right"))
+    begins = np.concatenate(([0], np.cumsum(highs - lows)))
+    # Between minutes that have a candle there may be levels of others.
+    at = np.arange(begins[-1]) + np.repeat(lows - begins[:-1], highs - lows)
+    levels, prices = levels[at], ladder.prices()[at]
+    bought, sold = (ladder.quantities(levels[name]) for name in ("bought", "sold"))
+    return MinuteLevels(
+        times, known.known[kept], known.shares[kept], known.unproved[kept], begins, prices, bought, sold,
+        levels["trades"].astype(np.int64), stored is not None,
+    )  # fmt: skip
 
 
 def ladders_state(store: Store, symbol: str) -> object:

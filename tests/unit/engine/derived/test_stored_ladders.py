@@ -17,11 +17,13 @@ from tui_feeder.engine.derived.stored_ladders import (
     FollowedSums,
     LadderOrigin,
     known_minutes,
+    ladder_days,
     ladders_state,
     origins,
     put_ladder,
     put_minute,
     read_ladder,
+    read_levels,
     stored_traded_profile,
     stored_volumes,
 )
@@ -121,6 +123,35 @@ def test_live_minutes_are_read_by_themselves_until_the_day_takes_their_place(tmp
     store.put_note(f"minute ladder APEUSDT {APE_DAY + DAY_MS} 0007", b"no ladder").result()
     assert read_ladder(store, "APEUSDT", APE_DAY + DAY_MS) is not None
     assert any("0007" in line for line in map(str, store.unusable_records))
+    store.close()
+
+
+def test_levels_are_those_of_minutes_with_a_candle(tmp_path: Path) -> None:
+    store, candles, ladder = Store(tmp_path, exchange="test"), ape_candles(), ape_ladder()
+    assert not read_levels(store, "APEUSDT", APE_DAY, APE_DAY, APE_DAY + DAY_MS).ladders
+    there = np.r_[0:100, 110:200]
+    store.put("APEUSDT", candles[there], Source.STREAM).result()
+    numbers = ladder.minutes["minute"]
+    put_minute(store, "APEUSDT", APE_DAY + 3 * MINUTE_MS, ladder.of_minutes(numbers == 3)).result()
+    assert ladder_days(store, "APEUSDT") == [APE_DAY], "live minutes are of a day too"
+    few = read_levels(store, "APEUSDT", APE_DAY, APE_DAY, APE_DAY + 10 * MINUTE_MS)
+    assert [len(part) for part in np.split(few.prices, few.begins[1:-1])] == [
+        int((ladder.levels["minute"] == 3).sum()) if minute == 3 else 0 for minute in range(10)
+    ]
+    put_ladder(store, "APEUSDT", ladder, ORIGIN, APE_DAY).result()
+    low, high = 90, 120
+    found = read_levels(store, "APEUSDT", APE_DAY, APE_DAY + low * MINUTE_MS, APE_DAY + high * MINUTE_MS)
+    assert found.ladders
+    minutes = [minute for minute in range(low, high) if minute in there]
+    assert found.times.tolist() == [APE_DAY + minute * MINUTE_MS for minute in minutes]
+    assert (found.known == Known.EXACT).all()
+    rows = found.rows()
+    assert set(rows["known"]) == {"exact"}
+    for minute, begin, end in zip(minutes, found.begins[:-1], found.begins[1:], strict=True):
+        levels = ladder.levels[ladder.levels["minute"] == minute]
+        assert np.array_equal(found.trades[begin:end], levels["trades"])
+        assert np.array_equal(found.bought[begin:end], ladder.quantities(levels["bought"]))
+        assert (rows["open_time"][begin:end] == APE_DAY + minute * MINUTE_MS).all()
     store.close()
 
 
