@@ -52,6 +52,7 @@ __all__ = [
     "SymbolState",
     "SymbolView",
     "TimeframeView",
+    "TradesView",
     "timeframe_label",
 ]
 
@@ -233,6 +234,31 @@ class StreamView:
     latency_ms: float | None  # event stamp to arrival, exchange time
     reconnects: int
     reason: str
+    cuts: int = 0  # connections that ended after frames had come over them
+
+
+@dataclass(frozen=True, slots=True)
+class TradesView:
+    """Live trades: how they come, and what of them did not."""
+
+    state: str  # of the worst socket; else "behind" | "silent"; else "live", and "idle" without symbols
+    reason: str  # why it is not live; "" where it is
+    symbols: int  # whose trades are followed
+    behind: tuple[str, ...] = ()  # those of which candles show trades that did not come
+    last_trade: int | None = None  # when the newest came, exchange ms
+    missing: int = 0  # trades that did not come and are asked for
+    waiting: int = 0  # trades that came and are counted with none yet
+    streams: tuple[StreamView, ...] = ()  # sockets of their own
+
+    @property
+    def reconnects(self) -> int:
+        """New connections of all sockets."""
+        return sum(stream.reconnects for stream in self.streams)
+
+    @property
+    def cuts(self) -> int:
+        """Connections of all sockets that ended after trades had come over them."""
+        return sum(stream.cuts for stream in self.streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +427,7 @@ class Snapshot:
     indicators: tuple[IndicatorView, ...]
     symbols: tuple[SymbolView, ...]
     streams: tuple[StreamView, ...] = ()
+    trades: TradesView | None = None  # live ones, where any are wanted
     stream_minutes: tuple[StreamMinute, ...] = ()  # of the last hour at most, the newest last
     gaps: tuple[GapView, ...] = ()  # open ones first, then those closed within the last minutes
     events: tuple[Event, ...] = ()  # the newest last, at most a few hundred

@@ -51,6 +51,7 @@ from tui_feeder.monitor import (
     SymbolView,
     TakeoverView,
     TimeframeView,
+    TradesView,
     WorkerView,
 )
 
@@ -96,6 +97,7 @@ class FakeMonitor:
             StreamMinute(round(60 + 9 * math.sin(minute / 7), 2), round(40 + 8 * math.cos(minute / 5), 1))
             for minute in range(60)
         )
+        self.trades: TradesView | None = None
         self.events: tuple[Event, ...] = ()
         self.alerts: tuple[AlertView, ...] = ()
         self.rules = RulesView(file="/home/trader/.config/feeder-tui/config.toml")
@@ -153,7 +155,7 @@ class FakeMonitor:
                 StreamView("market 1", "live", 10, self.now - 210, 38.0, 41.0, 0, ""),
                 StreamView("market 2", "live", 10, self.now - 90, 31.0, 38.0, 1, ""),
             ),
-            stream_minutes=self.stream_minutes,
+            trades=self.trades, stream_minutes=self.stream_minutes,
             gaps=self.gaps, events=self.events, parts={"store": "running"},
             weight_used=61, weight_limit=2_400,
             alerts=self.alerts, alert_rules=self.rules, not_ready=self.not_ready,
@@ -556,6 +558,20 @@ def profile_of(symbol: str, decimals: int, back: int, quarters: bytes) -> Profil
         total_volume=float(weights.sum()), candles=843, last_minute=NOON - NOON % MINUTE_MS - MINUTE_MS,
         bought=tuple((weights * share).tolist()), exact_share=float(known == 1), known_share=known,
     )  # fmt: skip
+
+
+def with_trades(monitor: FakeMonitor) -> FakeMonitor:
+    """The same with live trades of three symbols, over two sockets of which one is cut."""
+    monitor.trades = TradesView(
+        "backing off", "spot-trades-1: closed 1006", 3, ("BTCUSDT",), monitor.now - 400, 1_204, 17,
+        (
+            StreamView("market-trades-1", "live", 2, monitor.now - 400, 1_204.0, 61.0, 2, "", 2),
+            StreamView(
+                "spot-trades-1", "backing off", 1, monitor.now - 95_000, 0.0, 70.0, 3, "closed 1006", 1
+            ),
+        ),
+    )  # fmt: skip
+    return monitor
 
 
 def with_troubles(monitor: FakeMonitor) -> FakeMonitor:

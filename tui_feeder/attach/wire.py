@@ -37,7 +37,7 @@ from tui_feeder.monitor import (
 )
 
 #: Raised whenever either side would misunderstand the other.
-PROTOCOL = 16
+PROTOCOL = 17
 #: Bytes of a question; of an answer.
 MAX_QUESTION, MAX_ANSWER = 64 * 1024, 16 * 1024 * 1024
 _LENGTH = struct.Struct("!I")

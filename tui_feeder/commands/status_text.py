@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, plural
-from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView
+from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView, TradesView
 from tui_feeder.time_format import format_minute
 
 _NAMES = 4  # symbols named in a line of one state, where not all are asked for
@@ -43,6 +43,10 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
     lines += _limited("part", (f"{name}: {state}" for name, state in bad_parts.items()), most)
     lines += _limited("sink", (f"{name}: {state}" for name, state in bad_sinks.items()), most)
     lines += _limited("stream", map(_stream, bad_streams), most)
+    if snapshot.trades is not None and snapshot.trades.state not in _WELL:
+        lines.append(_line("trades", _trades(snapshot, snapshot.trades)))
+        bad = [stream for stream in snapshot.trades.streams if stream.state not in _WELL]
+        lines += _limited("", map(_stream, bad), most)
     lines += _symbols(snapshot.symbols, everything)
     lines += _limited("gap", map(_gap, open_gaps), most)
 
@@ -59,6 +63,8 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
     live = len(snapshot.streams) - len(bad_streams)
     rate = sum(stream.frames_per_second for stream in snapshot.streams)
     lines.append(_line("streams", f"{live} of {len(snapshot.streams)} live, {rate:,.1f} frames/s"))
+    if snapshot.trades is not None and snapshot.trades.state in _WELL:
+        lines.append(_line("trades", _trades(snapshot, snapshot.trades)))
     missing = sum(gap.missing for gap in open_gaps)
     lines.append(_line("gaps", f"{plural(len(open_gaps), 'gap')} open, {plural(missing, 'minute')} missing"))
     good_sinks = [f"{name} {state}" for name, state in snapshot.sinks.items() if state in _WELL]
@@ -102,9 +108,28 @@ def _symbols(symbols: Iterable[SymbolView], everything: bool) -> Iterator[str]:
 def _newest(snapshot: Snapshot) -> Iterator[str]:
     closed = [view.last_closed for view in snapshot.symbols if view.last_closed is not None]
     if closed:
-        passed = round((time.monotonic() - snapshot.taken_at) * 1000 * snapshot.clock_rate)
-        age = max(0, snapshot.exchange_time + passed - max(closed) - MINUTE_MS) / 1000
+        age = max(0, _now(snapshot) - max(closed) - MINUTE_MS) / 1000
         yield _line("newest", f"minute {format_minute(max(closed))}, closed {age:.0f} s ago")
+
+
+def _now(snapshot: Snapshot) -> int:
+    """The exchange's time now and not when the snapshot was taken, ms."""
+    passed = round((time.monotonic() - snapshot.taken_at) * 1000 * snapshot.clock_rate)
+    return snapshot.exchange_time + passed
+
+
+def _trades(snapshot: Snapshot, trades: TradesView) -> str:
+    age = None if trades.last_trade is None else max(0, _now(snapshot) - trades.last_trade) / 1000
+    facts = [
+        f"{trades.state}: {trades.reason}" if trades.reason else trades.state,
+        plural(trades.symbols, "symbol"),
+        "no trade yet" if age is None else f"last trade {age:.0f} s ago",
+        f"{trades.missing:,} missing and asked for",
+        f"{trades.waiting:,} waiting",
+        plural(trades.cuts, "cut"),
+        plural(trades.reconnects, "new connection"),
+    ]
+    return ", ".join(facts)
 
 
 def _stream(stream: StreamView) -> str:

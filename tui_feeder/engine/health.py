@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tui_feeder.engine.acquisition.ingest import Ingest, SymbolQueue
+from tui_feeder.engine.acquisition.live_trades import FollowedTrades
 from tui_feeder.engine.acquisition.recovery import Gap
 from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.alerts.rules import Health
@@ -129,6 +130,49 @@ class SymbolHealth:
             self._journal.note(
                 _LOG_LEVELS[state], f"{len(found)} symbols are {word}: {names}; {found[0][0]}: {found[0][1]}"
             )
+
+
+def trades_health(
+    sockets: Sequence[StreamSocket],
+    followed: Mapping[str, FollowedTrades],
+    tracked: Mapping[str, TrackedSymbol],
+    now: int,
+    at_least: Callable[[int, float], int],
+) -> tuple[str, str, tuple[str, ...]]:
+    """Derives how live trades come from what came lately: a connection alone proves nothing.
+
+    Args:
+        sockets: of the trades.
+        followed: what is known of the trades of each symbol.
+        tracked: the symbols, by name; their candles show which minutes have trades.
+        now: exchange ms.
+        at_least: raises a span (exchange ms) to a minimum of real seconds.
+
+    Returns:
+        The state and the reason of a :class:`tui_feeder.monitor.TradesView`, and the symbols of which candles
+        show trades that did not come.
+    """
+    live = {name: tracked[name] for name in followed if name in tracked and tracked[name].phase == "live"}
+    due = now - MINUTE_MS - at_least(LATE_MS, 1.0)
+    behind, quiet = [], []
+    for name, symbol in live.items():
+        trades, traded = followed[name], symbol.last_traded
+        newest = trades.newest or 0
+        if traded is not None and trades.since <= traded <= due and newest < traded:
+            behind.append(name)
+        closed = 0 if symbol.last is None else symbol.last.open_time + MINUTE_MS
+        quiet.append((now - max(newest, closed, trades.since), name))
+    unwell = next((socket for socket in sockets if socket.state != "live"), None)
+    if not followed:
+        return "idle", "none of trades.symbols is followed", ()
+    if unwell is not None:
+        return unwell.state, f"{unwell.name}: {unwell.reason or 'no trade yet'}", tuple(behind)
+    if behind:
+        return "behind", f"{shortened(behind)}: candles have trades that did not come", tuple(behind)
+    if quiet and max(quiet)[0] > at_least(_STALE_MS, 5.0):
+        age, name = max(quiet)
+        return "silent", f"{name}: neither a trade nor a closed minute for {age // 1000} s", ()
+    return "live", "", ()
 
 
 def feeder_health(

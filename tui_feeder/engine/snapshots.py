@@ -18,7 +18,8 @@ from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, Source
 from tui_feeder.engine.derived.settings import analysed, indicators_of
 from tui_feeder.engine.derived.stored_reads import SOURCED_MS
 from tui_feeder.engine.engine import Engine
-from tui_feeder.engine.health import LATE_MS
+from tui_feeder.engine.exchanges.base import StreamSocket
+from tui_feeder.engine.health import LATE_MS, trades_health
 from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import (
     Event,
@@ -31,6 +32,7 @@ from tui_feeder.monitor import (
     SymbolState,
     SymbolView,
     TimeframeView,
+    TradesView,
 )
 from tui_feeder.symbol_name import is_pattern
 
@@ -74,7 +76,8 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         timeframes=analysed(config)[0],
         indicators=indicator_views(config),
         symbols=symbols or _configured(engine),
-        streams=_streams(engine),
+        streams=_streams(engine.streams.sockets),
+        trades=_trades(engine, now),
         stream_minutes=engine.stream_history.minutes,
         gaps=tuple(gap.view() for gap in [*shown, *closed]),
         events=engine.journal.recent(),
@@ -146,7 +149,7 @@ def _exchange_name(address: str, rate: float) -> str:
     return host
 
 
-def _streams(engine: Engine) -> tuple[StreamView, ...]:
+def _streams(sockets: Sequence[StreamSocket]) -> tuple[StreamView, ...]:
     return tuple(
         StreamView(
             name=socket.name,
@@ -157,8 +160,29 @@ def _streams(engine: Engine) -> tuple[StreamView, ...]:
             latency_ms=socket.latency_ms,
             reconnects=max(0, socket.reconnects),
             reason=socket.reason,
+            cuts=socket.cuts,
         )
-        for socket in engine.streams.sockets
+        for socket in sockets
+    )
+
+
+def _trades(engine: Engine, now: int) -> TradesView | None:
+    """How live trades come; None where none are wanted, or the exchange gives none."""
+    live = engine.live_trades
+    if (sockets := live.sockets) is None:
+        return None
+    followed = live.followed()
+    state, reason, behind = trades_health(sockets, followed, engine.tracked, now, engine.clock.at_least)
+    arrived = [socket.last_frame for socket in sockets if socket.last_frame is not None]
+    return TradesView(
+        state=state,
+        reason=reason,
+        symbols=len(followed),
+        behind=behind,
+        last_trade=max(arrived, default=None),
+        missing=sum(each.missing for each in followed.values()),
+        waiting=sum(each.waiting for each in followed.values()),
+        streams=_streams(sockets),
     )
 
 

@@ -264,10 +264,11 @@ def streams_table(streams: Sequence[StreamView]) -> Table:
         "frames_per_second",
         "latency_ms",
         "reconnects",
+        "cuts",
         "reason",
     )
     return Table("sockets", columns, [
         (s.name, s.state, s.symbols, time_text(s.last_frame), round(s.frames_per_second, 1), s.latency_ms,
-         s.reconnects, s.reason)
+         s.reconnects, s.cuts, s.reason)
         for s in streams
     ])  # fmt: skip

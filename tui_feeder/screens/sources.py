@@ -28,4 +28,6 @@ class SourcesScreen(ScrolledListScreen, inherit_bindings=False):
 
     def table(self) -> Table:
         """The sockets."""
-        return streams_table(self.host.snapshot.streams)
+        snapshot = self.host.snapshot
+        trades = () if snapshot.trades is None else snapshot.trades.streams
+        return streams_table([*snapshot.streams, *trades])

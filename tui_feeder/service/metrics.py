@@ -97,6 +97,7 @@ def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
     )
     yield from _of_symbols(snapshot)
     yield from _of_streams(snapshot)
+    yield from _of_trades(snapshot)
     yield from _of_rest(status)
     yield from _of_store(status)
     yield from _of_sinks(status)
@@ -165,6 +166,32 @@ def _of_streams(snapshot: Snapshot) -> Iterator[Metric]:
     for view in streams:
         reconnects.add_metric((view.name,), float(view.reconnects))
     yield reconnects
+
+
+def _of_trades(snapshot: Snapshot) -> Iterator[Metric]:
+    """Zeros where no live trades are wanted; no age before the first."""
+    trades = snapshot.trades
+    live = trades is not None and trades.state == "live"
+    yield GaugeMetricFamily("feeder_trades_live", "1 while live trades come.", float(live))
+    for name, text, value in (
+        ("symbols", "Symbols whose live trades are followed.", 0 if trades is None else trades.symbols),
+        ("symbols_behind", "Those of which candles show trades that did not come.",
+         0 if trades is None else len(trades.behind)),
+        ("missing", "Trades that did not come and are asked for.", 0 if trades is None else trades.missing),
+        ("waiting", "Trades that came and are not counted yet.", 0 if trades is None else trades.waiting),
+    ):  # fmt: skip
+        yield GaugeMetricFamily(f"feeder_trades_{name}", text, float(value))
+    newest = None if trades is None else trades.last_trade
+    yield _labelled(
+        "feeder_trades_age_seconds", "Since the newest live trade came.", (),
+        [] if newest is None else [((), max(0.0, (snapshot.exchange_time - newest) / 1000))],
+    )  # fmt: skip
+    for name, text, count in (
+        ("reconnects", "New connections of live trades.", 0 if trades is None else trades.reconnects),
+        ("cuts", "Of live trades, connections that ended after trades had come over them.",
+         0 if trades is None else trades.cuts),
+    ):  # fmt: skip
+        yield CounterMetricFamily(f"feeder_trades_{name}", text, float(count))
 
 
 def _of_rest(status: EngineStatus) -> Iterator[Metric]:

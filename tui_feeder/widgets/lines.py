@@ -190,6 +190,12 @@ def news_line(
     if cut is not None:
         parts: list[Part] = [("! ", Role.WARN), (f"{cut.name} {cut.state} ", Role.STRONG)]
         return [*parts, (short_reason(cut.reason), Role.MUTED)]
+    trades = snapshot.trades
+    if trades is not None and trades.state != "live":
+        return [
+            ("! ", Role.WARN), (f"live trades {trades.state} ", Role.STRONG),
+            (short_reason(trades.reason), Role.MUTED),
+        ]  # fmt: skip
     if alert := _alert(snapshot, zone):
         return alert
     if view is not None and view.reason and view.state is not SymbolState.LIVE:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 
 from tui_feeder.monitor import Snapshot, StreamView, SymbolState
@@ -33,7 +35,8 @@ def source_lines(
     Returns:
         The lines from the top.
     """
-    sockets, others = _sockets(snapshot, width, palette), _others(snapshot, width, palette, hz)
+    sockets = [*_sockets(snapshot, width, palette), *_trades(snapshot, width, palette)]
+    others = _others(snapshot, width, palette, hz)
     rows = min(max(1, (height - len(sockets) - len(others) - 2) // 2), _TALLEST)
     return [*sockets, *_last_hour(snapshot, width, rows, palette), *others]
 
@@ -72,23 +75,56 @@ def rule(name: str, note: str, width: int, palette: Palette) -> list[Part]:
 
 
 def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
-    live = sum(stream.state == "live" for stream in snapshot.streams)
-    note = f"{live} of {len(snapshot.streams)} live" if snapshot.streams else ""
+    note = _live_of(snapshot.streams) if snapshot.streams else ""
     lines = [rule("WebSocket streams (ws)", note, width, palette)]
     if not snapshot.streams:
         why = (
             "none: a replay shows stored candles" if snapshot.replayed else "none yet: history is read first"
         )
         return [*lines, [(f"  {why}", Role.MUTED)]]
-    lines.append([("  NAME        STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY", Role.MUTED)])
-    return lines + [_socket(stream, snapshot.exchange_time) for stream in snapshot.streams]
+    return [*lines, *_table(snapshot.streams, snapshot.exchange_time)]
 
 
-def _socket(stream: StreamView, now: int) -> list[Part]:
+def _live_of(streams: Sequence[StreamView]) -> str:
+    return f"{sum(stream.state == 'live' for stream in streams)} of {len(streams)} live"
+
+
+def _trades(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
+    """Live trades, where any are wanted: how they come, and their own sockets."""
+    trades, now = snapshot.trades, snapshot.exchange_time
+    if trades is None:
+        return []
+    note = _live_of(trades.streams) if trades.streams else ""
+    age = "no trade yet"
+    if trades.last_trade is not None:
+        age = f"last trade {cells.duration_text(max(0, now - trades.last_trade) / 1000)} ago"
+    lacking = f"{trades.missing:,} missing and asked for" if trades.missing else ""
+    cut = f"{trades.cuts:,} cuts, {trades.reconnects:,} new connections" if trades.reconnects else ""
+    lines: list[list[Part]] = [
+        rule("Live trades", note, width, palette),
+        [
+            (cells.fit(f"  {trades.state}", 14), Role.OK if trades.state == "live" else Role.WARN),
+            (f"{trades.symbols:,} symbols", Role.STRONG),
+            (f", {age}, {trades.waiting:,} waiting", Role.MUTED),
+        ],
+    ]
+    for text in (trades.reason, ", ".join(filter(None, (lacking, cut)))):
+        if text:
+            lines.append([(cells.fit("", 14), Role.TEXT), (text, Role.WARN)])
+    return [*lines, *_table(trades.streams, now)] if trades.streams else lines
+
+
+def _table(streams: Sequence[StreamView], now: int) -> list[list[Part]]:
+    room = max(14, *(cell_len(stream.name) + 4 for stream in streams))
+    head = cells.fit("  NAME", room) + "STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY"
+    return [[(head, Role.MUTED)], *(_socket(stream, now, room) for stream in streams)]
+
+
+def _socket(stream: StreamView, now: int, room: int) -> list[Part]:
     age = None if stream.last_frame is None else now - stream.last_frame
     latency = cells.UNKNOWN if stream.latency_ms is None else f"{stream.latency_ms:,.0f} ms"
     return [
-        (cells.fit(f"  {stream.name}", 14), Role.TEXT),
+        (cells.fit(f"  {stream.name}", room), Role.TEXT),
         (cells.fit(stream.state, 12), _STREAM_ROLES.get(stream.state, Role.WARN)),
         (cells.fit(str(stream.symbols), 5, right=True), Role.TEXT),
         (cells.fit(cells.age_text(age, tenths=False), 6, right=True), Role.TEXT),

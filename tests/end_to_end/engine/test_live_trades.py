@@ -20,7 +20,9 @@ from tui_feeder.engine.derived.inputs import load_pipeline
 from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder
 from tui_feeder.engine.derived.stored_reads import StoredReads
 from tui_feeder.engine.engine import Engine
+from tui_feeder.engine.snapshots import take
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import TradesView
 from tui_feeder.simulator.exchange import Exchange
 
 SYMBOL = "BTCUSDT"
@@ -135,6 +137,38 @@ async def test_a_cut_inside_a_minute_is_filled_by_rest_and_its_messages_made_aga
         )
         await until(lambda: not engine.live_trades._changed, 60)
         last_words_are_those_of_a_run_from_scratch(engine, sink)
+
+
+@in_virtual_time
+async def test_the_state_of_live_trades_is_what_came_of_them_lately(tmp_path: Path) -> None:
+    async with (
+        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        feeding(with_trades(exchange), tmp_path) as (engine, _),
+    ):
+
+        def view() -> TradesView:
+            trades = take(engine, 1).trades
+            assert trades is not None
+            return trades
+
+        await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
+        well = view()
+        assert (well.state, well.reason, well.behind) == ("live", "", ())
+        assert (well.symbols, well.cuts, [stream.state for stream in well.streams]) == (1, 0, ["live"])
+        assert well.last_trade is not None
+        # Connected, and no trade comes, while candles show some.
+        exchange.faults.switch_on("missing-trades", target="stream", share=1.0)
+        await until(lambda: view().state == "behind", 120)
+        assert view().behind == (SYMBOL,)
+        exchange.faults.switch_off("missing-trades")
+        await until(lambda: view().state == "live", 120)
+        await until(lambda: view().missing > 0, 60)
+        await until(lambda: view().missing == 0, 120)
+        exchange.faults.switch_on("disconnect", code="1006")
+        await until(lambda: view().state in ("backing off", "connecting"), 60)
+        await until(lambda: view().state == "live", 60)
+        assert view().cuts >= 1
+        assert view().reconnects >= 1
 
 
 @in_virtual_time

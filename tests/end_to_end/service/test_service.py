@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from commanding import COMMAND, environment
-from fake_monitor import FakeMonitor
+from fake_monitor import FakeMonitor, with_trades
 from feed import NOON, configured, until
 from msgspec import structs
 from places import DOCS, ROOT
@@ -315,6 +315,21 @@ def test_a_gateway_is_served_as_metrics() -> None:
         "up": 1, "connections": 7, "streams": 350, "requests_total": 1_000, "refused_total": 3,
         "forwarded_total": 20, "forwarded_weight_total": 45, "frames_total": 99, "cut_total": 1,
     }  # fmt: skip
+
+
+def test_live_trades_are_served_as_metrics() -> None:
+    for monitor, wanted in (
+        (with_trades(FakeMonitor(8)),
+         {"live": 0, "symbols": 3, "symbols_behind": 1, "missing": 1_204, "waiting": 17, "age_seconds": 0.4,
+          "reconnects_total": 5, "cuts_total": 3}),
+        (FakeMonitor(8),
+         {"live": 0, "symbols": 0, "symbols_behind": 0, "missing": 0, "waiting": 0, "reconnects_total": 0,
+          "cuts_total": 0}),
+    ):  # fmt: skip
+        found = families(status_of(monitor.snapshot()), [])
+        samples = [s for f in found if f.name.startswith("feeder_trades_") for s in f.samples]
+        served = {s.name.removeprefix("feeder_trades_"): s.value for s in samples if "created" not in s.name}
+        assert served == wanted
 
 
 def labels(family: Any) -> list[str]:  # noqa: ANN401

@@ -40,6 +40,7 @@ from tui_feeder.monitor import (
     SymbolState,
     SymbolView,
     TimeframeView,
+    TradesView,
 )
 
 NAMES = ("BTCUSDT", "ETHUSDT", "币安人生USDT", "XUSDT")
@@ -95,6 +96,10 @@ snapshots = st.builds(
     stream_minutes=st.lists(st.builds(StreamMinute, st.floats(0, 1e4), number), max_size=2).map(tuple),
     streams=st.lists(st.builds(StreamView, text, text, count, st.none() | count, st.floats(0, 1e4),
                                number, count, text), max_size=2).map(tuple),
+    trades=st.none() | st.builds(
+        TradesView, text, text, count, st.lists(text, max_size=2).map(tuple), st.none() | count, count, count,
+        st.lists(st.builds(StreamView, text, text, count, st.none() | count, st.floats(0, 1e4), number, count,
+                           text, count), max_size=2).map(tuple)),
     gaps=st.lists(st.builds(GapView, text, count, count, count, text, count, text, text,
                             st.none() | count), max_size=2).map(tuple),
     events=st.lists(events, max_size=6).map(tuple),

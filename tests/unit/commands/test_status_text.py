@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from fake_monitor import FakeMonitor
+from fake_monitor import FakeMonitor, with_trades
 
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.monitor import GapView, Snapshot, StreamView, SymbolState
@@ -76,6 +76,24 @@ def test_what_is_wrong_stands_before_what_is_well() -> None:
     )
     assert lines[4] == "symbols   600: 593 live, 7 stale"
     assert "sinks     file ok" in lines
+
+
+def test_live_trades_have_a_line_that_states_how_they_come() -> None:
+    snapshot = with_trades(FakeMonitor(12)).snapshot()
+    trades = snapshot.trades
+    assert trades is not None
+    bad = status_text(snapshot, "head").splitlines()
+    assert bad[2:4] == [
+        "trades    backing off: spot-trades-1: closed 1006, 3 symbols, last trade 0 s ago, 1,204 missing and "
+        "asked for, 17 waiting, 3 cuts, 5 new connections",
+        "          spot-trades-1: backing off, 0.0 frames/s, closed 1006",
+    ]
+    well = replace(trades, state="live", reason="", missing=0, last_trade=None, streams=trades.streams[:1])
+    good = status_text(replace(snapshot, trades=well), "head").splitlines()
+    (line,) = [line for line in good[good.index("symbols   12: 12 live") :] if line.startswith("trades ")]
+    assert line.startswith(
+        "trades    live, 3 symbols, no trade yet, 0 missing and asked for, 17 waiting, 2 cuts"
+    )
 
 
 def test_all_names_every_one() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from examples import some_of
-from fake_monitor import NOON, FakeMonitor, with_troubles
+from fake_monitor import NOON, FakeMonitor, with_trades, with_troubles
 from rich.cells import cell_len
 from screens import app_of, palette_of, settled
 
@@ -135,6 +135,24 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
         ):  # fmt: skip
             assert expected in text, expected
         assert "history BTCUSDT" not in text
+
+
+def test_live_trades_are_among_the_sources() -> None:
+    monitor = with_trades(FakeMonitor(12))
+    for width in (80, 120, 200):
+        text = "\n".join(
+            "".join(part for part, _ in parts)
+            for parts in source_lines(monitor.snapshot(), width, palette_of("braille"), 4.0)
+        )
+        for expected in (
+            "Live trades 1 of 2 live", "  backing off 3 symbols, last trade 0s ago, 17 waiting\n",
+            "1,204 missing and asked for, 3 cuts, 5 new connections\n", "spot-trades-1: closed 1006",
+            "  market-trades-1  live",
+        ):  # fmt: skip
+            assert expected in text, expected
+    monitor.trades = None
+    lines = source_lines(monitor.snapshot(), 80, palette_of("braille"), 4.0)
+    assert not any("Live trades" in part for parts in lines for part, _ in parts)
 
 
 def test_a_replay_has_no_streams_and_waits_for_none() -> None:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from tui_feeder.configuration.sections import Trades
 from tui_feeder.engine.acquisition.ingest import Ingest
@@ -23,11 +24,12 @@ from tui_feeder.engine.exchanges.base import (
     GivesTrades,
     RestError,
     Streams,
+    StreamSocket,
     TradeHandlers,
     shows_trades,
 )
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.time_format import format_second
+from tui_feeder.time_format import ceil_to_minute, format_second
 
 _TICK_SECONDS = 1.0
 #: A closing frame waits for the last trades of its minute: so long after it came, or after the minute's end.
@@ -48,6 +50,15 @@ _REQUESTS_A_MINUTE = 20
 _ASKED_MS = 15 * SECOND_MS
 #: A hole that REST does not fill is asked for so often.
 _TRIES = 2
+
+
+class FollowedTrades(NamedTuple):
+    """What is known of the live trades of a symbol, beside its ladders."""
+
+    since: int  # first whole minute after they were asked for, ms
+    newest: int | None  # time of the newest one, ms
+    missing: int  # ids that did not come and that REST may still give
+    waiting: int  # trades that came and are not counted yet
 
 
 class LiveTrades:
@@ -97,6 +108,18 @@ class LiveTrades:
 
     # --- the symbols ---------------------------------------------------------------------------
 
+    @property
+    def sockets(self) -> Sequence[StreamSocket] | None:
+        """The connections of the trades; None where none are wanted, or the exchange has none."""
+        return None if self._streams is None else self._streams.sockets
+
+    def followed(self) -> dict[str, FollowedTrades]:
+        """Gives what is known of the trades of each symbol that is followed."""
+        return {
+            name: FollowedTrades(known.joined, known.newest, known.missing, len(known.rows))
+            for name, known in self._symbols.items()
+        }
+
     def assign(self, symbols: Sequence[str]) -> None:
         """Follow the trades of those that are wanted of these symbols.
 
@@ -108,7 +131,8 @@ class LiveTrades:
         followed = [name for name in symbols if name in self._wanted and shows_trades(self._exchange, name)]
         for name in followed:
             if name not in self._symbols:
-                self._symbols[name] = _Symbol(name, newest_minute(self._store, name))
+                joined = ceil_to_minute(self._clock.now())
+                self._symbols[name] = _Symbol(name, newest_minute(self._store, name), joined)
         for name in [name for name in self._symbols if name not in followed]:
             self.forget(name)
         self._streams.assign(followed)
@@ -188,7 +212,10 @@ class LiveTrades:
         self._journal.count("live_trades", len(trades))
         # What is older was given up, or is stored; what is of the future is none.
         sane = trades.times < self._clock.now() + MINUTE_MS
-        known.live.add(trades.at(sane & (trades.times >= known.since)))
+        kept = trades.at(sane & (trades.times >= known.since))
+        known.live.add(kept)
+        if len(kept):
+            known.newest = max(known.newest or 0, int(kept.times.max()))
         known.places = trades.price_places, trades.quantity_places
         if refused := refused + int((~sane).sum()):
             self._journal.count("trade_stream_unusable_trade", refused)
@@ -225,10 +252,12 @@ class LiveTrades:
     def _seal_minutes(self, symbol: str, known: _Symbol, now: int) -> None:
         """Store what came of minutes that are over, ask for what did not, and let go what is final."""
         live, begun = known.live, (now - _SEALED_MS) // MINUTE_MS * MINUTE_MS
+        known.missing = 0
         if not live.minutes:
             return
         needed = min(begun, live.minutes[-1])  # a hole that nobody knows of yet begins there
         holes = [hole for hole in live.missing() if self._is_open(symbol, known, hole, now)]
+        known.missing = sum(hole.last - hole.first + 1 for hole in holes)
         crowded = live.trades > _MOST_TRADES
         for minute in [minute for minute in live.minutes if minute < begun and minute not in known.final]:
             if any(minute == candle.open_time for candle, _ in known.held):
@@ -368,13 +397,17 @@ class _Symbol:
 
     Args:
         symbol: which.
-        newest: the last id and the minute (ms) of the newest ladder that is stored; None where there is none.
+        stored: the last id and the minute (ms) of the newest ladder that is stored; None where there is none.
+        joined: first whole minute (ms) after its trades were asked for.
     """
 
-    def __init__(self, symbol: str, newest: tuple[int, int] | None) -> None:
+    def __init__(self, symbol: str, stored: tuple[int, int] | None, joined: int) -> None:
         self.symbol = symbol
-        self.live = LiveMinutes(newest)
-        self.since = 0 if newest is None else newest[1] + MINUTE_MS  # what is older is stored, or let go; ms
+        self.joined = joined
+        self.newest: int | None = None  # time of the newest trade, ms
+        self.missing = 0  # ids that did not come and are asked for
+        self.live = LiveMinutes(stored)
+        self.since = 0 if stored is None else stored[1] + MINUTE_MS  # what is older is stored, or let go; ms
         self.rows: list[TradeRow] = []  # came, and are not counted yet
         self.places = (0, 0)  # decimal places of prices and quantities so far
         #: Closing frames, and until when (monotonic) they wait.
