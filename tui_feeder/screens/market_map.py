@@ -105,8 +105,11 @@ class MapScreen(FilteredSymbolsScreen, inherit_bindings=False):
     def _title_parts(self, count: int, width: int) -> list[Part]:
         shown = self._map.shown
         head = f" {self.color_by.value} "
-        parts: list[Part] = [(" market map ", Role.STRONG), ("size: 24h volume, colour:", Role.MUTED),
-                             (head, Role.STRONG)]  # fmt: skip
+        shown_by = "colour" if self.palette.colored else "lines"
+        parts: list[Part] = [
+            (" market map ", Role.STRONG), (f"size: root of 24h volume, {shown_by}:", Role.MUTED),
+            (head, Role.STRONG),
+        ]  # fmt: skip
         if width < 60:
             parts = [(head, Role.STRONG)]
         if shown < count:

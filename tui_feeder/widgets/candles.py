@@ -20,6 +20,9 @@ MARGIN = 4
 #: Columns up to which rows of a canvas are alike often enough to be kept.
 _NARROW = 12
 
+#: Of so many columns of dots so many are drawn, of the lines from the first on, where there are no colours.
+_DASHES = ((1, 1), (4, 6), (1, 3))
+
 _BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
@@ -30,6 +33,7 @@ class Line:
     name: str  # shown at its right end, at most three cells
     values: Sequence[float]
     role: Role
+    sign: str = ""  # a letter that stands for it where colours or dots do not tell it from other lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def draw_candles(
         row = scale.row(price)
         if row is not None:
             for x in range(slots.width):
-                canvas.put(x, row, palette.glyphs.level, role)
+                canvas.put(x, row, palette.glyphs.level_of(role), role)
     columns = slots.columns(bars)
     for x in missing_columns(bars, slots):
         for row in range(scale.rows):
@@ -233,7 +237,7 @@ def draw_cursor(canvas: Canvas, x: int, row: int | None, palette: Palette) -> No
         row: row of the price; None without one.
         palette: styles and symbols.
     """
-    free = (" ", palette.glyphs.level, palette.glyphs.shade)
+    free = palette.glyphs.behind
     for y in range(len(canvas.text)):
         if canvas.text[y][x] in free:
             canvas.put(x, y, palette.glyphs.upright, Role.ACCENT)
@@ -339,15 +343,18 @@ def draw_line(
         pitch: columns between neighbours.
         scale: values to rows.
         palette: styles and symbols.
-        order: 0 for the line in front; chooses its sign where lines are not drawn in dots.
+        order: 0 for the line in front; chooses its sign where lines are not drawn in dots, and how it is
+            dashed where there are no colours.
     """
-    if not palette.glyphs.braille:
+    if not palette.glyphs.braille or (line.sign and not palette.colored):
+        sign = line.sign or palette.glyphs.dots[min(order, 2)]
         aside = 1 if pitch > 1 else 0  # beside the candle, not under it
         for x, value in zip(columns, line.values, strict=True):
             row = None if math.isnan(value) else scale.row(value)
             if row is not None and 0 <= x + aside < canvas.width:
-                canvas.put(x + aside, row, palette.glyphs.dots[min(order, 2)], line.role)
+                canvas.put(x + aside, row, sign, line.role)
         return
+    drawn, of = (1, 1) if palette.colored else _DASHES[min(order, 2)]
     dots: dict[tuple[int, int], int] = {}
     before: tuple[int, float] | None = None
     for x, value in zip(columns, line.values, strict=True):
@@ -357,7 +364,7 @@ def draw_line(
         here = (x * 2, scale.position(value) * 4)
         if before is None or here[0] - before[0] != pitch * 2:
             before = here
-        _stroke(dots, before, here)
+        _stroke(dots, before, here, drawn, of)
         before = here
     for (x, y), bits in dots.items():
         if 0 <= x < canvas.width and 0 <= y < scale.rows:
@@ -367,11 +374,18 @@ def draw_line(
             canvas.put(x, y, chr(0x2800 + bits), line.role)
 
 
-def _stroke(dots: dict[tuple[int, int], int], start: tuple[int, float], end: tuple[int, float]) -> None:
-    """Set the dots between two points, in dots from the left and from the top; each column joins the next."""
+def _stroke(
+    dots: dict[tuple[int, int], int], start: tuple[int, float], end: tuple[int, float], drawn: int, of: int
+) -> None:
+    """Set the dots between two points, in dots from the left and from the top; each column joins the next.
+
+    Of so many columns the first ones are drawn.
+    """
     across = end[0] - start[0]
     slope = (end[1] - start[1]) / across if across else 0.0
     for step in range(across + 1):
+        if (start[0] + step) % of >= drawn:
+            continue
         at = start[1] + slope * step
         near = at + slope / 2 if step < across else at
         for y in range(math.floor(min(at, near)), math.floor(max(at, near)) + 1):

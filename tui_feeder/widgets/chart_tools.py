@@ -28,7 +28,7 @@ from tui_feeder.widgets.scale import PriceScale
 _DAYS = 3
 #: At most; the nearest to the price.
 _NAKED = 6
-_BANDS = ((1, "+1s"), (-1, "-1s"), (2, "+2s"), (-2, "-2s"))
+_BANDS = ((1, "+1s", "1"), (-1, "-1s", "1"), (2, "+2s", "2"), (-2, "-2s", "2"))
 
 
 class ChartTools:
@@ -136,7 +136,7 @@ class ChartTools:
             x = slots.column(time)
             if 0 <= x < canvas.width:
                 for y in range(len(canvas.text)):
-                    if canvas.text[y][x] in _free(palette):
+                    if canvas.text[y][x] in palette.glyphs.behind:
                         canvas.put(x, y, palette.glyphs.upright, Role.MUTED)
                 canvas.put(x, 0, str(number), Role.ACCENT)
 
@@ -161,10 +161,6 @@ class ChartTools:
 _READ_OUT = {"aVW": "VWAP from mark", "dPC": "dev POC", "dVH": "VAH", "dVL": "VAL"}
 
 
-def _free(palette: Palette) -> tuple[str, str, str]:
-    return " ", palette.glyphs.level, palette.glyphs.shade
-
-
 def _day_text(day: int) -> str:
     return cells.date_text(day)[-5:]
 
@@ -173,11 +169,11 @@ def _draw_level(canvas: Canvas, row: int, first: int, label: str, palette: Palet
     """A line behind what is there; its label where the right end has room for it."""
     for x in range(first, canvas.width):
         if canvas.text[row][x] == " ":
-            canvas.put(x, row, palette.glyphs.level, Role.POC)
+            canvas.put(x, row, palette.glyphs.level_dashed, Role.POC)
     end = canvas.width - MARGIN
     for start in range(end - len(label), first - 1, -1):
         cell = canvas.text[row][max(start, 0) : start + len(label)]
-        if start >= 0 and all(text in _free(palette) for text in cell):
+        if start >= 0 and all(text in palette.glyphs.behind for text in cell):
             for i, character in enumerate(label):
                 canvas.put(start + i, row, character, Role.POC)
             return
@@ -197,8 +193,10 @@ def _at_bars(bars: Rows, frame: int, times: Sequence[int], values: Sequence[floa
 def _anchored_lines(found: AnchoredLine, bars: Rows, frame: int) -> list[Line]:
     vwap = _at_bars(bars, frame, found.times, found.vwap)
     deviation = _at_bars(bars, frame, found.times, found.deviation)
-    lines = [Line("aVW", vwap.tolist(), Role.VWAP)]
-    lines += [Line(name, (vwap + times * deviation).tolist(), Role.MUTED) for times, name in _BANDS]
+    lines = [Line("aVW", vwap.tolist(), Role.VWAP, "W")]
+    lines += [
+        Line(name, (vwap + times * deviation).tolist(), Role.MUTED, sign) for times, name, sign in _BANDS
+    ]
     return lines
 
 
@@ -207,10 +205,11 @@ def _developing_lines(days: Sequence[LevelLines], bars: Rows, frame: int) -> lis
     lines = []
     for place, day in enumerate(days):
         last = place == len(days) - 1
-        for name, values, role in (
-            ("dPC", day.poc, Role.POC),
-            ("dVH", day.vah, Role.VALUE_AREA),
-            ("dVL", day.val, Role.VALUE_AREA),
+        for name, values, role, sign in (
+            ("dPC", day.poc, Role.POC, "P"),
+            ("dVH", day.vah, Role.VALUE_AREA, "H"),
+            ("dVL", day.val, Role.VALUE_AREA, "L"),
         ):
-            lines.append(Line(name if last else "", _at_bars(bars, frame, day.times, values).tolist(), role))
+            at_bars = _at_bars(bars, frame, day.times, values)
+            lines.append(Line(name if last else "", at_bars.tolist(), role, sign))
     return lines

@@ -101,11 +101,7 @@ def paint_profile(
     weights = heaviest_in_rows(profile, scale)
     heaviest = max(weights, default=0.0)
     edges = scale.edges()
-    levels = {
-        scale.row(price): role
-        for _, price, role in reversed(profile_levels(profile))
-        if role is not Role.VWAP
-    }
+    levels = {scale.row(price): role for _, price, role in reversed(profile_levels(profile))}
     names = _place_labels(profile, scale, decimals)
     result = []
     for row in range(scale.rows):
@@ -121,7 +117,7 @@ def paint_profile(
             filled = fill * len(filled)
         rest = room - len(filled)
         crossing = levels.get(row)
-        line = ((palette.glyphs.level if crossing else " ") * rest, crossing or Role.TEXT)
+        line = ((palette.glyphs.level_of(crossing) if crossing else " ") * rest, crossing or Role.TEXT)
         parts: list[Part] = [(filled, role), line]
         if label:
             text, role = names.get(row, ("", Role.TEXT))
@@ -164,7 +160,7 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
         filled = max(1, round(weight / heaviest * room)) if weight > 0 else 0
         left = round(buys / weight * filled) if weight > 0 else 0
         delta, crossing = 2 * buys - weight, names.get(row)
-        line = glyphs.level if crossing else " "
+        line = glyphs.level_of(crossing[1]) if crossing else " "
         parts: list[Part] = [
             mark, (glyphs.body * left, Role.UP), (glyphs.sold * (filled - left), Role.DOWN),
             (line * (room - filled), crossing[1] if crossing else Role.TEXT),

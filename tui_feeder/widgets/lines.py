@@ -393,9 +393,11 @@ def chart_title(
             (f"bar of {cells.clock_text(state.bar_time, zone=palette.zone)} ", Role.MUTED),
         ]
         drawn = [pair for pair in snapshot.values_of(state) if pair[0].kind == "ema"]
-        for (indicator, value), role in zip(drawn, EMA_ROLES, strict=False):
+        glyphs = palette.glyphs
+        for (indicator, value), role, sign in zip(drawn, EMA_ROLES, glyphs.dots, strict=False):
             text = cells.price_text(value, view.price_decimals, 10)
-            parts.append((f" {indicator.label} {text}", role if value is not None else Role.MUTED))
+            drawn_as = "" if glyphs.braille else f" {sign}"
+            parts.append((f"{drawn_as} {indicator.label} {text}", role if value is not None else Role.MUTED))
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if view.profile_note:

@@ -1,11 +1,16 @@
 """The market map: every symbol a tile, sized by volume and coloured by change, trends or freshness.
 
+The area of a tile follows the square root of its volume: the largest symbol trades as much as all others
+together, and would take the place that their names need.
+
 Colour is never the only cue: a tile has its value with its sign, or where there is no room for that a sign
-alone; without colours its strength is a shade.
+alone; without colours lines run up to the right over what rises and down over what falls, closer the more it
+does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,7 +37,9 @@ _TEXT_WIDTH = 3  # cells from which a tile has text
 _CUT_WIDTH = 5  # cells from which it has a cut name
 _MORE_WIDTH, _MORE_ROWS = 10, 4  # cells and rows from which it has the volume too
 _GAP_WIDTH, _GAP_ROWS = 5, 3  # cells and rows from which a tile is set off from its neighbours
-
+#: Cells from one line over a tile without colours to the next, by strength.
+_APART = (0, 8, 4, 1)
+_SLOPES = (Direction.RISE, Direction.FALL)
 
 #: Volume and closes of the day, for large tiles.
 _More = tuple[str, tuple[float, ...]]
@@ -127,6 +134,9 @@ def legend(color_by: ColorBy, palette: Palette) -> list[list[Part]]:
     match color_by:
         case ColorBy.CHANGE:
             steps = ", ".join(f"{change:g}" for change in CHANGES)
+            if not palette.colored:
+                signs = f"{glyphs.tile_rise * 2} up {glyphs.tile_fall * 2} down"
+                return [[(signs, Role.TEXT)], [(f"closer from {steps} %", Role.MUTED)]]
             return [[(glyphs.buy, Role.UP), (glyphs.sell, Role.DOWN), (f" from {steps} %", Role.MUTED)]]
         case ColorBy.TRENDS:
             return [
@@ -200,7 +210,7 @@ class MarketMap:
             return
         self._shape = shape
         ordered = sorted(views, key=lambda view: (-(view.volume_24h or 0.0), view.symbol))
-        places = treemap([max(0.0, view.volume_24h or 0.0) for view in ordered], width, height)
+        places = treemap([math.sqrt(max(0.0, view.volume_24h or 0.0)) for view in ordered], width, height)
         self._tiles = [_Tile(view.symbol, place) for view, place in zip(ordered, places, strict=False)]
         self._at = {tile.symbol: tile for tile in self._tiles}
         self._short = _short_names([view.symbol for view in views])
@@ -255,10 +265,9 @@ class MarketMap:
         style = self._styles.get(value.tint)
         if style is None:
             style = self._styles[value.tint] = tile_style(palette, value.tint)
-        text, gap = style.text, style.gap
+        text, shade, gap = style.text, style.fill, style.gap
         if selected:
-            text = gap = palette.selected
-        filler = " " if palette.colored else glyphs.tile_fills[value.tint.level]
+            text = shade = gap = palette.selected
         edge = glyphs.tile_left if width >= _GAP_WIDTH else " " if selected and width > 1 else ""
         strips = []
         inside = width - len(edge)
@@ -271,12 +280,19 @@ class MarketMap:
             if not line and y == height - 1 and height >= _GAP_ROWS and width >= _GAP_WIDTH:
                 strips.append(Strip([Segment(glyphs.tile_bottom * width, gap)], width))
                 continue
-            fill = filler * (inside - cell_len(line))
-            if line and fill:
-                fill = " " + fill[1:]
+            free = inside - cell_len(line)
+            if line and free:
+                line, free = line + " ", free - 1
             left = glyphs.pointer if selected and edge and y == 0 else edge
             segments = [Segment(left, gap)] if left else []
-            strips.append(Strip([*segments, Segment(line + fill, text)], width))
+            if line:
+                segments.append(Segment(line, text))
+            if free:
+                fill = " " * free
+                if not palette.colored:
+                    fill = _hatched(tile.region.right - free, tile.region.y + y, free, value.tint, glyphs)
+                segments.append(Segment(fill, shade))
+            strips.append(Strip(segments, width))
         return strips
 
     # Where what is
@@ -353,15 +369,30 @@ def _short_names(symbols: Sequence[str]) -> dict[str, str]:
     return {symbol: short_name(symbol) if counts[short_name(symbol)] == 1 else symbol for symbol in symbols}
 
 
+def _hatched(x: int, y: int, width: int, tint: Tint, glyphs: Glyphs) -> str:
+    """What fills cells of a tile where no colour does: lines that go on from row to row, or a shade."""
+    if tint.direction in _SLOPES and tint.level:
+        rises = tint.direction is Direction.RISE
+        sign, slope, apart = (
+            glyphs.tile_rise if rises else glyphs.tile_fall,
+            y if rises else -y,
+            _APART[tint.level],
+        )
+        return "".join(sign if (at + slope) % apart == 0 else " " for at in range(x, x + width))
+    return glyphs.tile_fills[0 if tint.direction is Direction.GOOD else tint.level] * width
+
+
 def _tile_lines(name: str, value: TileValue, width: int, height: int) -> list[str]:
     """Name and value in the lines of a tile, as far as they fit; the sign where the value does not."""
     size = cell_len(name)
     if width < _TEXT_WIDTH:
         return [value.sign] if width >= 1 else []
-    if height >= 2 and size <= width and cell_len(value.text) <= width:
-        return [name, value.text]
-    if size + 1 + cell_len(value.text) <= width:
-        return [f"{name} {value.text}"]
+    signed = value.sign + value.text if value.tint.direction in _SLOPES else value.text
+    for text in (signed, value.text):
+        if height >= 2 and size <= width and cell_len(text) <= width:
+            return [name, text]
+        if size + 1 + cell_len(text) <= width:
+            return [f"{name} {text}"]
     if size < width:
         return [value.sign + name]
     return [value.sign + cells.fit(name, width - 1) if width >= _CUT_WIDTH else value.sign]

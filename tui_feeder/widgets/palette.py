@@ -90,7 +90,9 @@ class Glyphs:
     rising: str = "▁▂▃▄▅▆▇█"  # eighths of a cell, filled from the bottom
     spark: str = "▁▂▃▄▅▆▇"  # from low to high, none so high that it touches the row above
     tick: str = "┤"
-    level: str = "┈"
+    level: str = "┈"  # of the value area, of zero, of a crosshair: dotted
+    level_solid: str = "─"  # of the point of control
+    level_dashed: str = "╌"  # of VWAP and of naked points of control
     body: str = "█"
     body_top: str = "▀"
     body_bottom: str = "▄"
@@ -105,11 +107,29 @@ class Glyphs:
     eighths: str = "▏▎▍▌▋▊▉█"  # of a cell, filled from the left
     #: Of a profile's bars at the POC, in the value area and outside, where no colour distinguishes them.
     profile_fills: str = "█▓░"
-    tile_fills: str = " ░▒▓"  # of the market map by strength, where no colour shows it
+    tile_fills: str = " ░▒▓"  # of late and stale tiles of the market map, where no colour shows them
+    tile_rise: str = "╱"  # of tiles that rise and fall, closer the more they do, where no colour shows it
+    tile_fall: str = "╲"
     tile_left: str = "▏"  # between tiles
     tile_bottom: str = "▁"
     braille: bool = True  # lines in dots of 1/2 x 1/4 cell; else one of ``dots`` a cell
     dots: str = "•∙×"  # of the fast and the slow line, and of a symbol compared with
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """What stands behind all else on a chart, and may be drawn over."""
+        return " ", self.level, self.level_solid, self.level_dashed, self.shade
+
+    def level_of(self, role: Role) -> str:
+        """Chooses the sign of the line of a level.
+
+        Args:
+            role: of the level.
+
+        Returns:
+            One cell, another one for each kind of level.
+        """
+        return {Role.POC: self.level_solid, Role.VWAP: self.level_dashed}.get(role, self.level)
 
 
 _ASCII_TEXT = str.maketrans(
@@ -128,10 +148,11 @@ GLYPHS: Mapping[str, Glyphs] = {
         descending="v", ascending="^", descending_then=",", ascending_then="'",
         live="*", loading="o", off="-", rule="-", wall="|", corner="+", top_left="+", top_right="+",
         bottom_right="+", upright=":", shade=":", stored="=", fresh="#", rising="_#", spark="_.-~^",
-        tick="+", level=".",
+        tick="+", level=".", level_solid="-", level_dashed="~",
         body="#", sold="=", body_top="#", body_bottom="#", neck_down="#", neck_up="#", body_down="=",
         wick="|", wick_top="'", wick_bottom=".",
-        track=".", eighths="#", profile_fills="@#-", tile_fills=" .:#", tile_left="|", tile_bottom="_",
+        track=".", eighths="#", profile_fills="@#-", tile_fills=" .:#", tile_rise="/",
+        tile_fall="\\", tile_left="|", tile_bottom="_",
         braille=False, dots="*ox",
     ),
 }  # fmt: skip

@@ -50,6 +50,7 @@ class TileStyle:
     """How a tile is drawn."""
 
     text: Style
+    fill: Style  # of what stands for the colour where there is none, in the rest of the tile
     gap: Style  # of the lines between tiles: the ground of the screen drawn on that of the tile
 
 
@@ -63,15 +64,19 @@ def tile_style(palette: Palette, tint: Tint) -> TileStyle:
     Returns:
         Its style: a ground mixed of the screen's and the role's colour, with the text colour of most
         contrast. Where colours cannot be mixed (the terminal's own sixteen), reversed from level 2 on;
-        without colours plain, bold from level 2 on.
+        without colours dim, plain and bold by level.
     """
     role = palette.styles[ROLES[tint.direction]]
     if not palette.colored:
-        return TileStyle(Style(bold=tint.level >= 2), Style(dim=True))
+        dim, bold = Style(dim=True), Style(bold=True)
+        names = (dim, Style.null(), bold, bold)
+        fills = (dim, dim, Style.null(), bold)
+        return TileStyle(names[tint.level], fills[tint.level], dim)
     color = role.color.triplet if role.color is not None and palette.mixes_colors else None
     if color is None:
         style = Style(color=role.color, bgcolor=palette.background.bgcolor, reverse=tint.level >= 2)
-        return TileStyle(style + Style(bold=tint.level == 3), palette.styles[Role.FAINT])
+        style += Style(bold=tint.level == 3)
+        return TileStyle(style, style, palette.styles[Role.FAINT])
     strong = palette.styles[Role.STRONG].color
     light = strong.triplet if strong is not None and strong.triplet is not None else _LIGHT
     under = palette.background.bgcolor
@@ -79,7 +84,8 @@ def tile_style(palette: Palette, tint: Tint) -> TileStyle:
     share = _SHARES[tint.level - 1] if tint.level else _EVEN_SHARE
     mixed = blend_rgb(ground, color, share)
     text = max((light, _opposite(light)), key=lambda candidate: contrast(candidate, mixed))
-    return TileStyle(_style(text, mixed, bold=tint.level == 3), _style(ground, mixed))
+    drawn = _style(text, mixed, bold=tint.level == 3)
+    return TileStyle(drawn, drawn, _style(ground, mixed))
 
 
 def _style(color: ColorTriplet, ground: ColorTriplet, bold: bool = False) -> Style:

@@ -15,9 +15,11 @@ from tui_feeder.bars import delta_of
 from tui_feeder.monitor import LevelLines, NakedPoc, Rows
 from tui_feeder.screens.chart import ChartScreen
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.candles import Slots
+from tui_feeder.widgets.candles import Canvas, Line, Slots, draw_line
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.delta_pane import DeltaPane
+from tui_feeder.widgets.palette import Role
+from tui_feeder.widgets.scale import PriceScale
 
 HOUR = 3_600_000
 TODAY = NOON - NOON % DAY_MS
@@ -94,7 +96,7 @@ def test_naked_pocs_run_to_the_right_edge_and_are_named() -> None:
     lines = lines_of(chart, monitor)
     named = [line for line in lines if "naked 01-31" in line or "naked 02-01" in line]
     assert len(named) == 2
-    assert all("┈┈" in line for line in named)
+    assert all("╌╌" in line or "┈┈" in line for line in named)  # the value area may lie on it
     chart.tools.levels = False
     assert not any("naked" in line for line in lines_of(chart, monitor))
 
@@ -117,8 +119,8 @@ def test_a_naked_poc_begins_with_the_day_after_its_own() -> None:
     at = chart._scale.row(monitor.naked_pocs("BTCUSDT")[0].price)
     assert at is not None
     midnight = chart._slots.column(TODAY)
-    assert "┈" not in chart._canvas.text[at][:midnight]
-    assert chart._canvas.text[at][midnight + 1] == "┈"
+    assert "╌" not in chart._canvas.text[at][:midnight]
+    assert chart._canvas.text[at][midnight + 1] == "╌"
 
 
 def test_developing_levels_are_those_of_the_ends_of_bars() -> None:
@@ -199,6 +201,51 @@ def test_another_symbol_has_no_marks() -> None:
     chart.tools.mark(int(chart.bars["open_time"][-3]))
     chart.paint(monitor.snapshot(), monitor.views["ETHUSDT"], 3_600, SIZE, palette_of("braille"))
     assert chart.tools.marks == ()
+
+
+# -- what tells lines apart where there are no colours
+
+
+@pytest.mark.parametrize(("glyphs", "colors"), [("ascii", False), ("ascii", True), ("braille", False)])
+def test_every_line_and_level_has_a_sign_of_its_own(glyphs: str, colors: bool) -> None:
+    monitor, palette = FakeMonitor(2), palette_of(glyphs, colors)
+    chart, size = Chart(monitor), ChartSize(120, 26, 46, 3)
+    chart.tools.levels = True
+    view = monitor.views["BTCUSDT"]
+    chart.paint(monitor.snapshot(), view, 3_600, size, palette)
+    chart.tools.mark(int(chart.bars["open_time"][-20]))
+    painted = chart.paint(monitor.snapshot(), view, 3_600, size, palette)
+    signs: dict[object, set[str]] = {}
+    for text, roles in zip(chart._canvas.text, chart._canvas.roles, strict=True):
+        for sign, role in zip(text[:-8], roles, strict=False):
+            signs.setdefault(role, set()).add(sign)
+    drawn = set().union(*signs.values())
+    assert set("WHLP12") <= drawn
+    levels = {palette.glyphs.level, palette.glyphs.level_solid, palette.glyphs.level_dashed}
+    assert len(levels) == 3
+    assert levels <= drawn
+    title = painted.title[0].text
+    if glyphs == "ascii":
+        assert signs[Role.EMA_FAST] == {"*"}
+        assert signs[Role.EMA_SLOW] == {"o"}
+        assert "* e21" in title
+        assert "o e89" in title
+
+
+def test_without_colours_the_slow_line_is_dashed() -> None:
+    monitor, bars = FakeMonitor(1), FakeMonitor(1).bars("BTCUSDT", 3_600, 40)
+    chart = Chart(monitor)
+    palettes = [palette_of("braille", colors) for colors in (True, False)]
+    dots = []
+    for palette in palettes:
+        chart.paint(monitor.snapshot(), monitor.views["BTCUSDT"], 3_600, SIZE, palette)
+        canvas = Canvas(90, 30)
+        line = Line("e89", [15.0] * len(bars), Role.EMA_SLOW)
+        draw_line(canvas, line, list(range(0, 80, 2)), 2, PriceScale(10.0, 20.0, 30), palette, order=1)
+        dots.append(
+            sum((ord(sign) - 0x2800).bit_count() for row in canvas.text for sign in row if sign > "\u2800")
+        )
+    assert dots[1] == pytest.approx(dots[0] * 4 / 6, rel=0.05)
 
 
 # -- the screen

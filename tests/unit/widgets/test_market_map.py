@@ -134,21 +134,63 @@ def test_names_lose_the_quote_asset_only_where_they_stay_different() -> None:
     assert "ETHUSDT" not in text
 
 
-def test_without_colours_strength_is_a_shade_and_direction_a_sign() -> None:
-    views = [view_of(f"{name}USDT", change_24h=change, volume_24h=1.0)
-             for name, change in (("WEAK", 0.5), ("MIDDLE", -3.0), ("STRONG", 9.0),
-                                  ("EVEN", 0.0))]  # fmt: skip
+def tile_of(name: str, change: float | None, glyphs: str, color_by: ColorBy = ColorBy.CHANGE) -> list[str]:
+    """The rows of a tile of 24 by 6 cells without colours, the line to its neighbours apart."""
+    view = view_of(name, change_24h=change, volume_24h=1.0)
     shown = MarketMap()
-    shown.arrange(views, 120, 4, 0)
-    rows = text_of(shown.paint(views, None, ColorBy.CHANGE, palette_of("braille", colors=False)))
-    shades = {}
-    for view in views:
+    shown.arrange([view], 24, 6, 0)
+    rows = text_of(shown.paint([view], None, color_by, palette_of(glyphs, colors=False)))
+    return [row[1:] for row in rows[:-1]]
+
+
+@pytest.mark.parametrize(("glyphs", "rises", "falls"), [("braille", "╱", "╲"), ("ascii", "/", "\\")])
+def test_without_colours_the_slope_of_lines_is_the_direction_and_their_closeness_the_strength(
+    glyphs: str, rises: str, falls: str
+) -> None:
+    for sign, other, way in ((rises, falls, 1), (falls, rises, -1)):
+        counts = []
+        for change in (0.5, 3.0, 9.0):
+            rows = tile_of("BTCUSDT", way * change, glyphs)
+            assert f"{way * change:+.1f}" in rows[1]
+            assert other not in "".join(rows)
+            counts.append("".join(rows).count(sign))
+        assert 0 < counts[0] * 1.5 < counts[1] < counts[2] / 1.5
+    rows = tile_of("BTCUSDT", 3.0, glyphs)
+    places = [[x for x, sign in enumerate(row) if sign == rises] for row in rows[3:]]
+    assert places[1][0] == (places[0][0] - 1) % 4  # each line goes on a cell further to the left
+    for change in (None, 0.1):
+        assert not {rises, falls}.intersection("".join(tile_of("BTCUSDT", change, glyphs)))
+
+
+def test_without_colours_a_stale_tile_is_shaded_and_a_live_one_is_not() -> None:
+    views = [view_of("AUSDT", volume_24h=1.0), view_of("BUSDT", volume_24h=1.0, state=SymbolState.STALE)]
+    shown = MarketMap()
+    shown.arrange(views, 60, 6, 0)
+    rows = text_of(shown.paint(views, None, ColorBy.FRESHNESS, palette_of("braille", colors=False)))
+    regions = [shown.region_of(view.symbol) for view in views]
+    live, stale = ("".join(row[r.x : r.right] for row in rows[r.y : r.bottom]) for r in regions if r)
+    assert "▓" not in live
+    assert "▓" in stale
+
+
+@pytest.mark.parametrize("count", [20, 30, 40])
+def test_one_symbol_that_trades_most_leaves_the_others_room_to_be_read(count: int) -> None:
+    views = [
+        view_of(f"COIN{place}USDT", change_24h=1.5, volume_24h=2e10 / (place + 1) ** 1.5)
+        for place in range(count)
+    ]
+    shown = MarketMap()
+    shown.arrange(views, 120, 36, 0)
+    rows = text_of(shown.paint(views, None, ColorBy.CHANGE, palette_of("ascii")))
+    largest = shown.region_of("COIN0USDT")
+    assert largest is not None
+    assert largest.area < 120 * 36 / 3
+    for place, view in enumerate(views):
         region = shown.region_of(view.symbol)
         assert region is not None
         text = "".join(row[region.x : region.right] for row in rows[region.y : region.bottom])
-        shades[view.symbol] = {sign for sign in "░▒▓" if sign in text}
-        assert f"{view.change_24h:+.1f}" in text
-    assert shades == {"WEAKUSDT": {"░"}, "MIDDLEUSDT": {"▒"}, "STRONGUSDT": {"▓"}, "EVENUSDT": set()}
+        assert f"COIN{place} " in text
+        assert "+1.5" in text
 
 
 @pytest.mark.parametrize("theme", theme_names())

@@ -299,7 +299,7 @@ def test_chart_and_profile_share_one_price_axis() -> None:
     assert_exact(painted.profile, 26, 12)
     assert_exact(painted.title, 80, 1)
     poc = next(y for y, text in enumerate(text_of(painted.profile)) if "POC" in text)
-    assert painted.chart[poc].text.count("┈") > 5
+    assert painted.chart[poc].text.count("─") > 5
 
 
 def test_a_last_price_off_the_candles_widens_the_axis_or_stands_at_its_edge() -> None:
