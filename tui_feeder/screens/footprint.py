@@ -1,4 +1,7 @@
-"""Footprint: what takers bought and sold at each price of the bars of a symbol."""
+"""Footprint: what takers bought and sold at each price of the bars of a symbol.
+
+A wide terminal shows the day's profile beside the bars, on the same prices.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,32 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_feeder.monitor import FootprintView, Snapshot, SymbolView, timeframe_label
+from tui_feeder.monitor import (
+    DAY_MS,
+    FootprintView,
+    ProfileView,
+    Snapshot,
+    SymbolView,
+    timeframe_label,
+)
 from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import axis_width
-from tui_feeder.widgets.footprint import BAR, FOOT, paint_footprint, top_row
+from tui_feeder.widgets.footprint import BAR, FOOT, TALL_FOOT, foot_names, paint_footprint, top_row
+from tui_feeder.widgets.histogram import paint_profile, paint_sides, profile_levels
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
+from tui_feeder.widgets.scale import PriceScale
 
 _MOST_BARS = 24
+#: Cells of the day's profile at least; bars that there must be room for before it is shown.
+_PROFILE, _FIRST_BARS = 34, 9
+#: Cells from which the signs are explained.
+_WITH_LEGEND = 110
+#: Rows of the terminal from which all lines are shown below the prices.
+_TALL = 36
 #: Rows become coarser or finer by so many times.
 _ZOOMS = (1, 2, 4, 8)
 
@@ -56,6 +74,8 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         self._title = Panel(id="title")
         self._axis = Panel(id="axis")
         self._bars = [Panel(id=f"bar{i}") for i in range(_MOST_BARS)]
+        self._beside = Panel(id="beside")
+        self._profile: ProfileView | None = None
         self._back = 0  # bars between the newest and the last one shown
         self._zoom = 0
         self._view: FootprintView | None = None
@@ -63,8 +83,8 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         self._painted: object = None
 
     def panels(self) -> Iterable[Panel]:
-        """Title, price axis, and a panel a bar: only that of a bar in progress is sent again."""
-        return (self._title, self._axis, *self._bars)
+        """Title, price axis, profile, and a panel a bar: only that of a bar in progress is sent again."""
+        return (self._title, self._axis, *self._bars, self._beside)
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
@@ -74,13 +94,18 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             self._title: Region(0, 1, size.width, 1),
             self._axis: Region(0, 2, axis, rows),
         }
-        for place, panel in enumerate(self._bars[: self._count(size.width - axis)]):
+        count = self._count(size.width - axis)
+        for place, panel in enumerate(self._bars[:count]):
             plan[panel] = Region(axis + place * BAR, 2, BAR, rows)
+        used = axis + count * BAR
+        if size.width - used >= _PROFILE:
+            plan[self._beside] = Region(used, 2, size.width - used, rows)
         return plan
 
     @staticmethod
     def _count(room: int) -> int:
-        return min(max(room // BAR, 1), _MOST_BARS)
+        with_profile = (room - _PROFILE) // BAR
+        return min(with_profile if with_profile >= _FIRST_BARS else max(room // BAR, 1), _MOST_BARS)
 
     def paint(self, snapshot: Snapshot) -> None:
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
@@ -92,7 +117,8 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         axis = self.plan[self._axis].width
         if axis_width(view) != axis:
             self.call_later(self.replan)
-        rows, count = height - 4 - FOOT, self._count(width - axis)
+        foot = TALL_FOOT if height >= _TALL else FOOT
+        rows, count = height - 4 - foot, self._count(width - axis)
         timeframe = self.host.timeframe
         frame = timeframe * 1_000
         end = None
@@ -112,28 +138,41 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         if key != self._fetched or self._view is None:
             self._view = self.host.monitor.footprint(view.symbol, timeframe, count, levels, end)
             self._fetched = key
+            self._profile = None
         found = self._view
+        if self._beside in self.plan and found is not None and self._profile is None:
+            day = found.bars[-1].time // DAY_MS * DAY_MS if self._back else None
+            self._profile = self.host.monitor.profile(view.symbol, day)
         top = 0 if found is None else top_row(found, rows, None if self._back else view.price)
-        painting = (key, found, width, height, id(palette), top)
+        painting = (key, found, self._profile, width, height, id(palette), top)
         if painting != self._painted:
             self._painted = painting
-            self._show_bars(found, view, top, rows, count, axis)
+            self._show_bars(found, view, top, rows, count, axis, foot)
+            if (region := self.plan.get(self._beside)) is not None:
+                self._beside.show(self._paint_beside(snapshot, found, view, top, rows, region.size))
         self._title.show([self._paint_title(view, timeframe, width)])
 
     def _show_bars(
-        self, found: FootprintView | None, view: SymbolView, top: int, rows: int, count: int, axis: int
+        self,
+        found: FootprintView | None,
+        view: SymbolView,
+        top: int,
+        rows: int,
+        count: int,
+        axis: int,
+        foot: int,
     ) -> None:
         palette = self.palette
         blank = palette.line((("", Role.TEXT),), BAR)
         columns: list[list[Strip]] = []
         if found is not None:
             day = self.host.timeframe >= 86_400
-            for bar, lines in zip(found.bars, paint_footprint(found, top, rows, palette), strict=True):
+            for bar, lines in zip(found.bars, paint_footprint(found, top, rows, palette, foot), strict=True):
                 moment = cells.moment_text(bar.time, palette.zone)
                 text = moment[:5] if day else moment
                 columns.append([palette.line(((text.center(BAR), Role.STRONG),), BAR), *lines])
         missing = count - len(columns)
-        empty = [blank] * (rows + FOOT + 1)
+        empty = [blank] * (rows + foot + 1)
         for place, panel in enumerate(self._bars[:count]):
             panel.show(empty if place < missing else columns[place - missing])
         wall = palette.glyphs.wall
@@ -147,10 +186,47 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             mark = palette.glyphs.tick if top - line == priced else wall
             label = cells.fit(text, axis - 1, right=True)
             strips.append(palette.line(((label, role), (mark, Role.FAINT)), axis))
-        for name in ("delta", "vol", "known"):
+        for name in foot_names(foot):
             label = cells.fit(name, axis - 1, right=True)
             strips.append(palette.line(((label, Role.MUTED), (wall, Role.FAINT)), axis))
         self._axis.show(strips)
+
+    def _paint_beside(
+        self,
+        snapshot: Snapshot,
+        found: FootprintView | None,
+        view: SymbolView,
+        top: int,
+        rows: int,
+        size: Size,
+    ) -> list[Strip]:
+        """The profile of the day of the newest bar in sight, on the prices of the rows."""
+        palette, (width, height), profile = self.palette, size, self._profile
+        wall = palette.line(((palette.glyphs.wall, Role.FAINT),), 1)
+        if found is None or profile is None:
+            head = palette.strip([("no profile yet", Role.MUTED)], width - 1)
+            return [
+                Strip.join([wall, line]) for line in (head, *[palette.strip([], width - 1)] * (height - 1))
+            ]
+        half = found.increment / 2
+        scale = PriceScale(found.price(top - rows + 1) - half, found.price(top) + half, rows)
+        if profile.bought is not None:
+            bars = paint_sides(profile, scale, width - 1, palette)
+        else:
+            bars = paint_profile(profile, scale, view.price_decimals, width - 1, palette)
+        today = cells.date_text(profile.day) == cells.date_text(snapshot.exchange_time)
+        title: list[Part] = [
+            (f" profile, {'today' if today else cells.date_text(profile.day)} UTC", Role.STRONG),
+            (f"  {cells.known_text(profile.exact_share, profile.known_share)}", Role.MUTED),
+        ]
+        foot: list[list[Part]] = [
+            [(f" {name:<5}", Role.MUTED), (cells.price_text(price, view.price_decimals), role)]
+            for name, price, role in profile_levels(profile)
+        ]
+        foot.append([(" vol  ", Role.MUTED), (cells.count_text(profile.total_volume), Role.TEXT)])
+        lines = [palette.strip(title, width - 1), *bars]
+        lines += [palette.strip(parts, width - 1) for parts in foot]
+        return [Strip.join([wall, line]) for line in lines[:height]]
 
     def _paint_title(self, view: SymbolView, timeframe: int, width: int) -> Strip:
         rule, found = self.palette.glyphs.rule, self._view
@@ -162,6 +238,10 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             parts.append((" nothing was traded here, or profiles are off ", Role.WARN))
         else:
             parts.append((f" row {found.increment:g} ", Role.MUTED))
+            if width >= _WITH_LEGEND:
+                buy, sell = self.palette.glyphs.buy, self.palette.glyphs.sell
+                signs = f" > < the heavier side, {buy} {sell} 3:1 against the row below or above, [ ] POC "
+                parts.append((signs, Role.MUTED))
             if not any(bar.known_share for bar in found.bars):
                 parts.append((" ~ guessed of candles ", Role.WARN))
         return self.palette.strip(parts, width, fill=(rule, Role.FAINT))

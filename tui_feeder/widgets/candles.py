@@ -33,7 +33,7 @@ class Line:
     name: str  # shown at its right end, at most three cells
     values: Sequence[float]
     role: Role
-    sign: str = ""  # a letter that stands for it where colours or dots do not tell it from other lines
+    sign: str = ""  # a letter that stands for it where colours or dots do not distinguish it
 
 
 @dataclass(frozen=True, slots=True)

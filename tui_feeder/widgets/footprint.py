@@ -7,6 +7,7 @@ against sold one row below, sold against bought one row above. The row of most v
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 from textual.strip import Strip
@@ -17,8 +18,8 @@ from tui_feeder.widgets.palette import Palette, Part, Role
 
 #: Cells of a bar: box, bought, sign, sold, box.
 BAR = 13
-#: Lines below the rows of prices: delta, volume, and how much is known by price.
-FOOT = 3
+#: Lines below the rows of prices, those of :func:`foot_names` where there is room for few and for all.
+FOOT, TALL_FOOT = 3, 5
 #: How many times the other side one must be.
 IMBALANCE = 3.0
 _NUMBER = 5
@@ -32,6 +33,11 @@ class Cell(NamedTuple):
     buy_imbalance: bool
     sell_imbalance: bool
     poc: bool
+
+    @property
+    def buys(self) -> bool:
+        """Whether it is out of balance and more was bought: of both the heavier side counts."""
+        return self.buy_imbalance and (not self.sell_imbalance or self.bought > self.sold)
 
 
 def cell_at(bar: FootprintBar, row: int) -> Cell | None:
@@ -82,7 +88,21 @@ def top_row(view: FootprintView, rows: int, price: float | None) -> int:
     return min(max(middle + rows // 2, least + rows - 1), highest)
 
 
-def paint_footprint(view: FootprintView, top: int, rows: int, palette: Palette) -> list[list[Strip]]:
+def foot_names(foot: int) -> tuple[str, ...]:
+    """Names the lines below the rows of prices.
+
+    Args:
+        foot: how many there are, :data:`FOOT` or :data:`TALL_FOOT`.
+
+    Returns:
+        The names, the topmost line first.
+    """
+    return ("delta", "sum", "vol", "3:1", "known") if foot == TALL_FOOT else ("delta", "vol", "known")
+
+
+def paint_footprint(
+    view: FootprintView, top: int, rows: int, palette: Palette, foot: int = FOOT
+) -> list[list[Strip]]:
     """Paints bars beside each other.
 
     Args:
@@ -90,14 +110,33 @@ def paint_footprint(view: FootprintView, top: int, rows: int, palette: Palette) 
         top: row of the grid in the first line.
         rows: lines of prices.
         palette: styles and symbols.
+        foot: lines below them.
 
     Returns:
-        Of each bar its ``rows`` lines and :data:`FOOT` more, :data:`BAR` cells wide.
+        Of each bar its ``rows`` lines and ``foot`` more, :data:`BAR` cells wide.
     """
+    sums = accumulate(sum(bar.bought) - sum(bar.sold) for bar in view.bars)
     return [
-        [*(_paint_cell(cell_at(bar, top - line), palette) for line in range(rows)), *_foot(bar, palette)]
-        for bar in view.bars
+        [
+            *(_paint_cell(cell_at(bar, top - line), palette) for line in range(rows)),
+            *_foot(bar, total, foot, palette),
+        ]
+        for bar, total in zip(view.bars, sums, strict=True)
     ]
+
+
+def imbalances(bar: FootprintBar) -> tuple[int, int]:
+    """Counts the prices of a bar at which one side is out of balance.
+
+    Args:
+        bar: the bar.
+
+    Returns:
+        How many are bought and how many are sold.
+    """
+    found = [cell for row in range(bar.first, bar.last + 1) if (cell := cell_at(bar, row)) is not None]
+    bought = sum(cell.buys for cell in found)
+    return bought, sum(cell.buy_imbalance or cell.sell_imbalance for cell in found) - bought
 
 
 def _paint_cell(cell: Cell | None, palette: Palette) -> Strip:
@@ -106,8 +145,7 @@ def _paint_cell(cell: Cell | None, palette: Palette) -> Strip:
     heavier = (cell.bought > cell.sold) - (cell.bought < cell.sold)
     sign, role = ("x", ">", "<")[heavier], (Role.MUTED, Role.UP, Role.DOWN)[heavier]
     if cell.buy_imbalance or cell.sell_imbalance:
-        buys = cell.buy_imbalance and (not cell.sell_imbalance or heavier > 0)
-        sign, role = (palette.glyphs.buy, Role.UP) if buys else (palette.glyphs.sell, Role.DOWN)
+        sign, role = (palette.glyphs.buy, Role.UP) if cell.buys else (palette.glyphs.sell, Role.DOWN)
     left, right = ("[", "]") if cell.poc else (" ", " ")
     parts: list[Part] = [
         (left, Role.POC),
@@ -123,14 +161,25 @@ def _role(heavier: bool, role: Role) -> Role:
     return role if heavier else Role.MUTED
 
 
-def _foot(bar: FootprintBar, palette: Palette) -> list[Strip]:
+def _foot(bar: FootprintBar, total: float, foot: int, palette: Palette) -> list[Strip]:
     bought, sold = sum(bar.bought), sum(bar.sold)
-    delta = bought - sold
+    glyphs, (buys, sells) = palette.glyphs, imbalances(bar)
+    balance: list[Part] = [
+        (f"{glyphs.buy}{buys}".rjust(BAR // 2), Role.UP if buys else Role.MUTED),
+        (" ", Role.TEXT),
+        (f"{glyphs.sell}{sells}", Role.DOWN if sells else Role.MUTED),
+    ]
+    texts: dict[str, list[Part]] = {
+        "delta": [_signed(bought - sold)],
+        "sum": [_signed(total)],
+        "vol": [(cells.count_text(bought + sold).center(BAR), Role.TEXT)],
+        "3:1": balance,
+        "known": [(cells.known_text(bar.exact_share, bar.known_share).center(BAR), Role.MUTED)],
+    }
+    return [palette.line(tuple(texts[name]), BAR) for name in foot_names(foot)]
+
+
+def _signed(delta: float) -> Part:
     role = Role.UP if delta > 0 else Role.DOWN if delta < 0 else Role.FLAT
     sign = "-" if delta < 0 else "+"
-    texts = (
-        (f"{sign}{cells.count_text(abs(delta))}", role),
-        (cells.count_text(bought + sold), Role.TEXT),
-        (cells.known_text(bar.exact_share, bar.known_share), Role.MUTED),
-    )
-    return [palette.line(((text.center(BAR), role),), BAR) for text, role in texts]
+    return f"{sign}{cells.count_text(abs(delta))}".center(BAR), role

@@ -1,16 +1,25 @@
-"""Painter of sources and sinks: what comes in by which way, what is left of it, where it goes. Pure."""
+"""Painter of sources and sinks: what comes in by which way, what is left of it, where it goes. Pure.
+
+A wide terminal shows two columns: at the left what comes in and what is wrong with it, at the right the rest.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import tzinfo
+from heapq import nsmallest
+from itertools import zip_longest
+from operator import itemgetter
 
 from rich.cells import cell_len
 
-from tui_feeder.monitor import Snapshot, StreamView, SymbolState
+from tui_feeder.monitor import Event, Snapshot, StreamView, SymbolState, SymbolView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.progress_bars import bar_text
 from tui_feeder.widgets.spark import pooled, tall_spark
+from tui_feeder.widgets.text_line import fitted
 
 _STREAM_ROLES = {"live": Role.OK, "connecting": Role.ACCENT, "silent": Role.WARN, "backing off": Role.WARN}
 _GOOD = ("running", "ok")
@@ -18,6 +27,19 @@ _GOOD = ("running", "ok")
 _HOUR = 60
 _HOUR_CELLS = (120, 60, 30)
 _TALLEST = 6
+#: Cells from which there are two columns, and those between them.
+_TWO_COLUMNS, _BETWEEN = 160, 2
+#: Symbols that are not live: the worst first, so many at most.
+_WORST = (
+    SymbolState.FAILED, SymbolState.STALE, SymbolState.LATE, SymbolState.NO_DATA, SymbolState.UNKNOWN,
+    SymbolState.BACKFILL, SymbolState.WAITING, SymbolState.DELISTED, SymbolState.DELIVERED,
+)  # fmt: skip
+_MOST_SYMBOLS = 10
+#: Symbols with the oldest last frames at most.
+_MOST_OLDEST = 15
+_BAD = (SymbolState.FAILED, SymbolState.STALE, SymbolState.LATE)
+#: Lines of the log at least, where there are any.
+_LEAST_EVENTS = 3
 
 
 def source_lines(
@@ -35,10 +57,105 @@ def source_lines(
     Returns:
         The lines from the top.
     """
+    if width >= _TWO_COLUMNS:
+        return _two_columns(snapshot, width, palette, hz, height)
     sockets = [*_sockets(snapshot, width, palette), *_trades(snapshot, width, palette)]
     others = _others(snapshot, width, palette, hz)
     rows = min(max(1, (height - len(sockets) - len(others) - 2) // 2), _TALLEST)
     return [*sockets, *_last_hour(snapshot, width, rows, palette), *others]
+
+
+def _two_columns(
+    snapshot: Snapshot, width: int, palette: Palette, hz: float, height: int
+) -> list[list[Part]]:
+    room = (width - _BETWEEN) // 2
+    others = _others(snapshot, width - _BETWEEN - room, palette, hz)
+    left = [
+        *_sockets(snapshot, room, palette),
+        *_trades(snapshot, room, palette),
+        *_symbols(snapshot, room, palette),
+    ]
+    rows = min(max(1, (height - len(left) - _LEAST_EVENTS - 3) // 2), _TALLEST)
+    left += _last_hour(snapshot, room, rows, palette)
+    others += _oldest(snapshot, height - len(others) - 2, width - _BETWEEN - room, palette)
+    left += _troubles(snapshot.events, max(height, len(others)) - len(left) - 1, room, palette)
+    return [
+        [*fitted(first, room), (" " * _BETWEEN, Role.TEXT), *second]
+        for first, second in zip_longest(left, others, fillvalue=())
+    ]
+
+
+def _symbols(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
+    """How many symbols are well, and those that are not, the worst first."""
+    counts = Counter(view.state for view in snapshot.symbols)
+    states = (SymbolState.LIVE, *_WORST)
+    note = ", ".join(f"{counts[state]} {state.value}" for state in states if counts[state])
+    lines = [rule("Symbols", note, width, palette)]
+    bad = [view for view in snapshot.symbols if view.state in _WORST]
+    bad.sort(key=lambda view: _WORST.index(view.state))
+    if not bad:
+        text = "every symbol is live" if snapshot.symbols else "none yet"
+        return [*lines, [(f"  {text}", Role.MUTED)]]
+    lines.append([("  SYMBOL            STATE         AGE  MISSING  WHY", Role.MUTED)])
+    lines += [_symbol(view, snapshot.exchange_time) for view in bad[:_MOST_SYMBOLS]]
+    if len(bad) > _MOST_SYMBOLS:
+        lines.append([(f"  {len(bad) - _MOST_SYMBOLS} more", Role.MUTED)])
+    return lines
+
+
+def _symbol(view: SymbolView, now: int) -> list[Part]:
+    age = None if view.last_frame is None else now - view.last_frame
+    missing = cells.count_text(view.missing_minutes)
+    return [
+        (cells.fit(f"  {view.symbol}", 20), Role.TEXT),
+        (cells.fit(view.state.value, 11), Role.WARN if view.state in _BAD else Role.MUTED),
+        (cells.fit(cells.age_text(age, tenths=False), 6, right=True), Role.TEXT),
+        (cells.fit(missing, 9, right=True), Role.WARN if view.missing_minutes else Role.TEXT),
+        (f"  {view.reason}", Role.MUTED),
+    ]
+
+
+def _oldest(snapshot: Snapshot, room: int, width: int, palette: Palette) -> list[list[Part]]:
+    """The symbols whose last frames are oldest, as many as there is room for."""
+    known = [(view.last_frame, view) for view in snapshot.symbols if view.last_frame is not None]
+    if room < 1 or not known or snapshot.replayed:
+        return []
+    oldest = nsmallest(min(room, _MOST_OLDEST), known, key=itemgetter(0))
+    return [
+        rule("Oldest last frames", "", width, palette),
+        [("  SYMBOL               AGE  LAST MINUTE  MESSAGES", Role.MUTED)],
+        *(_frame_age(view, snapshot.exchange_time - frame, palette.zone) for frame, view in oldest),
+    ]
+
+
+def _frame_age(view: SymbolView, age: int, zone: tzinfo | None) -> list[Part]:
+    closed = cells.UNKNOWN if view.last_closed is None else cells.clock_text(view.last_closed, zone=zone)
+    return [
+        (cells.fit(f"  {view.symbol}", 20), Role.TEXT),
+        (cells.fit(cells.age_text(age, tenths=False), 6, right=True),
+         Role.WARN if view.state in _BAD else Role.TEXT),
+        (cells.fit(closed, 13, right=True), Role.TEXT),
+        (cells.fit(cells.count_text(view.messages), 10, right=True), Role.MUTED),
+    ]  # fmt: skip
+
+
+def _troubles(events: Sequence[Event], room: int, width: int, palette: Palette) -> list[list[Part]]:
+    """The newest warnings and errors of the log, as many as there is room for."""
+    found = [event for event in reversed(events) if event.level != "info"]
+    note = "newest first, screen 6 has all" if found else ""
+    lines = [rule("Warnings and errors", note, width, palette)]
+    if not found:
+        return [*lines, [("  none", Role.MUTED)]]
+    return lines + [_trouble(event, palette.zone) for event in found[: max(room, _LEAST_EVENTS)]]
+
+
+def _trouble(event: Event, zone: tzinfo | None) -> list[Part]:
+    name = f"{event.symbol} " if event.symbol is not None else ""
+    return [
+        (f"  {cells.clock_text(event.at, True, zone)} ", Role.MUTED),
+        (name, Role.STRONG),
+        (event.text, Role.ERROR if event.level == "error" else Role.WARN),
+    ]
 
 
 def _others(snapshot: Snapshot, width: int, palette: Palette, hz: float) -> list[list[Part]]:
@@ -144,7 +261,7 @@ def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> l
     lines = [rule("The last hour of the streams", note, width, palette)]
     if not minutes:
         return [*lines, [("  the first minute is being measured", Role.MUTED)]]
-    room = next((room for room in _HOUR_CELLS if room + 14 + 30 <= width), _HOUR_CELLS[-1])
+    room = next((room for room in _HOUR_CELLS if room + 14 + 24 <= width), _HOUR_CELLS[-1])
     rates: list[float | None] = [minute.frames_per_second for minute in minutes]
     latencies = [minute.latency_ms for minute in minutes]
     if room > _HOUR:  # a minute is several cells wide

@@ -1,4 +1,4 @@
-"""Single lines: one of text that is being typed, with its cursor, and one that ends in a place. Pure."""
+"""Single lines: of text that is being typed, with its cursor, that end in a place, of exact width. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,30 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
+
+
+def fitted(parts: Sequence[Part], width: int) -> list[Part]:
+    """Cuts or fills up a line, so that something can stand beside it.
+
+    Args:
+        parts: of the line.
+        width: cells.
+
+    Returns:
+        Parts of exactly so many cells.
+    """
+    found: list[Part] = []
+    left = width
+    for text, role in parts:
+        size = cell_len(text)
+        if size > left:
+            text, size = cells.fit(text, left), left
+        if size:
+            found.append((text, role))
+        left -= size
+    return [*found, (" " * left, Role.TEXT)] if left else found
 
 
 def with_place(parts: Sequence[Part], place: str, width: int, palette: Palette) -> Strip:

@@ -13,7 +13,7 @@ from screens import app_of, settled
 from tui_feeder.monitor import FootprintView
 from tui_feeder.screens.footprint import FootprintScreen
 
-BARS = {(80, 24): 5, (200, 60): 14, (120, 40): 8}
+BARS = {(80, 24): 5, (200, 60): 12, (120, 40): 8}
 
 
 @pytest.mark.parametrize(("size", "glyphs"), some_of(tuple(product(BARS, ("braille", "ascii")))))
@@ -64,6 +64,38 @@ async def test_keys_go_to_older_bars_other_timeframes_and_finer_rows() -> None:
         assert "15m" in lines[1]
         await pilot.press("down")
         assert "ETHUSDT" in (await settled(pilot))[1]
+
+
+async def test_a_wide_screen_has_the_profile_of_the_day_on_the_prices_of_the_rows() -> None:
+    monitor = FakeMonitor(4)
+    app = app_of(monitor, colors="none")
+    async with app.run_test(size=(200, 60)) as pilot:
+        await pilot.press("8")
+        lines = await settled(pilot)
+        assert "profile, today UTC" in lines[2]
+        profile = monitor.profile("BTCUSDT")
+        assert profile is not None
+        (poc,) = (line for line in lines[3:-6] if line.rstrip().endswith(" POC"))
+        assert abs(float(poc.split("│")[0]) - profile.poc) <= 100  # rows of 200
+        assert f"VAH  {profile.vah:.2f}" in lines[-5]
+        assert [line.split("│")[0].strip() for line in lines[-6:-1]] == [
+            "delta",
+            "sum",
+            "vol",
+            "3:1",
+            "known",
+        ]
+        # From the left, so that the last sum is that of all deltas.
+        deltas, sums = (
+            [float(text.replace("k", "e3")) for text in line.split("│")[1].split()] for line in lines[-6:-4]
+        )
+        assert sums[-1] == pytest.approx(sum(deltas), abs=0.3)
+        await pilot.press(*["pageup"] * 3)
+        lines = await settled(pilot)
+        assert "profile, 2026-02-02 UTC" in lines[2]
+        older = monitor.profile("BTCUSDT", 1_769_990_400_000)
+        assert older is not None
+        assert f"POC  {older.poc:.2f}" in lines[-6]
 
 
 class Untraded(FakeMonitor):

@@ -6,11 +6,12 @@ import pytest
 from examples import some_of
 from fake_monitor import NOON, FakeMonitor, with_trades, with_troubles
 from rich.cells import cell_len
-from screens import app_of, palette_of, settled
+from screens import app_of, palette_of, settled, text_of
 
 from tui_feeder.live_access import GatewayFigures
-from tui_feeder.monitor import GapView, MinuteState, StreamView
+from tui_feeder.monitor import Event, GapView, MinuteState, Snapshot, StreamView, SymbolState
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
+from tui_feeder.widgets.palette import Palette
 from tui_feeder.widgets.sources import source_lines
 
 DAY = 86_400_000
@@ -145,14 +146,51 @@ def test_live_trades_are_among_the_sources() -> None:
             for parts in source_lines(monitor.snapshot(), width, palette_of("braille"), 4.0)
         )
         for expected in (
-            "Live trades 1 of 2 live", "  backing off 3 symbols, last trade 0s ago, 17 waiting\n",
-            "1,204 missing and asked for, 3 cuts, 5 new connections\n", "spot-trades-1: closed 1006",
+            "Live trades 1 of 2 live", "  backing off 3 symbols, last trade 0s ago, 17 waiting",
+            "1,204 missing and asked for, 3 cuts, 5 new connections", "spot-trades-1: closed 1006",
             "  market-trades-1  live",
         ):  # fmt: skip
             assert expected in text, expected
     monitor.trades = None
     lines = source_lines(monitor.snapshot(), 80, palette_of("braille"), 4.0)
     assert not any("Live trades" in part for parts in lines for part, _ in parts)
+
+
+def text_at_200(snapshot: Snapshot, palette: Palette) -> str:
+    lines = source_lines(snapshot, 200, palette, 4.0, 58)
+    return "\n".join(text_of([palette.strip(parts, 200) for parts in lines]))
+
+
+@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+def test_a_wide_terminal_shows_symbols_that_are_not_well_and_the_newest_warnings(glyphs: str) -> None:
+    monitor, palette = with_troubles(FakeMonitor(40)), palette_of(glyphs)
+    events = (*monitor.events, *(Event(NOON + n, "info", None, "minute closed") for n in range(30)))
+    snapshot = replace(monitor.snapshot(), events=events)
+    lines = source_lines(snapshot, 200, palette, 4.0, 58)
+    shown = text_of([palette.strip(parts, 200) for parts in lines])
+    assert {cell_len(text) for text in shown} == {200}
+    assert all(sum(cell_len(text) for text, _ in parts) <= 200 for parts in lines)
+    left, right = [text[:99] for text in shown], [text[101:] for text in shown]
+    (stale,) = (text for text in left if "DOGEUSDT" in text)
+    assert "stale" in stale
+    assert "no frame since 14:00:02" in stale
+    assert "Symbols 35 live, 1 stale, 1 late" in "\n".join(left)
+    troubles = left[next(at for at, text in enumerate(left) if "Warnings and errors" in text) + 1 :]
+    newest = [event.text for event in reversed(monitor.events) if event.level != "info"]
+    assert newest
+    assert all(event in text for event, text in zip(newest, troubles, strict=False))
+    assert "minute closed" not in "\n".join(left)
+    oldest = right[next(at for at, text in enumerate(right) if "Oldest last frames" in text) + 2]
+    assert oldest.split()[:2] == ["DOGEUSDT", "200"]
+    well = replace(FakeMonitor(3).snapshot(), events=())
+    text = text_at_200(well, palette)
+    assert "every symbol is live" in text
+    assert "none" in text[text.index("Warnings and errors") :]
+    crowd = with_troubles(FakeMonitor(40))
+    for name in list(crowd.views):
+        crowd.change(name, state=SymbolState.STALE)
+    text = text_at_200(crowd.snapshot(), palette)
+    assert "30 more" in text
 
 
 def test_a_replay_has_no_streams_and_waits_for_none() -> None:

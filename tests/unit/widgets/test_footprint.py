@@ -9,7 +9,16 @@ from rich.cells import cell_len
 from screens import palette_of
 
 from tui_feeder.monitor import FootprintBar, FootprintView
-from tui_feeder.widgets.footprint import BAR, FOOT, cell_at, paint_footprint, top_row
+from tui_feeder.widgets.footprint import (
+    BAR,
+    FOOT,
+    TALL_FOOT,
+    cell_at,
+    foot_names,
+    imbalances,
+    paint_footprint,
+    top_row,
+)
 
 VOLUMES = st.one_of(st.just(0.0), st.floats(1e-8, 1e15))
 
@@ -40,6 +49,20 @@ def test_an_imbalance_is_three_times_the_other_side_diagonally() -> None:
     assert cell is not None
     assert cell.sell_imbalance
     assert text_of(sells, 1, 2)[1] == "[    1v6    ]"
+
+
+def test_the_foot_counts_what_is_out_of_balance_and_sums_deltas_from_the_left() -> None:
+    bar = bar_of([1.0, 30.0, 2.0, 4.0], [10.0, 1.0, 6.0, 5.0])
+    other = bar_of([1.0, 2.0], [6.0, 1.0])
+    assert imbalances(bar) == (1, 0)
+    assert imbalances(other) == (0, 1)
+    view = FootprintView("BTCUSDT", 0.5, (bar, other))
+    first, second = paint_footprint(view, 3, 4, palette_of("ascii"), TALL_FOOT)
+    assert [strip.text.strip() for strip in first[4:]] == ["+15", "+15", "59", "^1 v0", "~"]
+    assert [strip.text.strip() for strip in second[4:]] == ["-4", "+11", "10", "^0 v1", "~"]
+    assert {strip.cell_length for strip in (*first, *second)} == {BAR}
+    assert len(foot_names(TALL_FOOT)) == TALL_FOOT
+    assert len(foot_names(FOOT)) == FOOT
 
 
 def test_at_the_edges_of_a_bar_nothing_is_out_of_balance() -> None:
