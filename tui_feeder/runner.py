@@ -16,12 +16,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tui_feeder.config import Config, ConfigError, LoadedConfig, Problem
+from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.configuration.files import FILE_NAME
 from tui_feeder.configuration.keys import needing_restart
 from tui_feeder.configuration.printing import render
-from tui_feeder.configuration.requirements import Requirement, unmet_requirements
-from tui_feeder.configuration.rules import is_simulated
+from tui_feeder.configuration.requirements import problem_from_need, unmet_requirements
+from tui_feeder.configuration.rules import exchange_label
 from tui_feeder.engine.alerts.rule_saving import RuleFile
 from tui_feeder.engine.composition import configured_routes
 from tui_feeder.engine.core.proxy import routes_text
@@ -37,7 +37,7 @@ from tui_feeder.paths import FolderError, config_folder, expand_user, state_fold
 from tui_feeder.service.startup import serve_configured
 
 if TYPE_CHECKING:
-    from tui_feeder.app import UiSettings
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -112,32 +112,6 @@ def _ignore_signal(number: int, _frame: FrameType | None) -> None:
     log.warning("%s is ignored", signal.Signals(number).name)
 
 
-def problem_from_need(loaded: LoadedConfig, need: Requirement) -> Problem:
-    """Describes what the configuration needs and this machine lacks.
-
-    Args:
-        loaded: the configuration with the origin of each value.
-        need: what is missing.
-
-    Returns:
-        The problem, at the place that states the key.
-    """
-    place = loaded.origins.get(need.key, "default").removeprefix("file ")
-    return Problem(place, need.key, None, None, need.message, hint=need.hint)
-
-
-def exchange_label(config: Config) -> str:
-    """Names the exchange whose candles a store holds; simulated ones are marked, whatever their port.
-
-    Args:
-        config: the configuration.
-
-    Returns:
-        The label.
-    """
-    return "a simulated exchange" if is_simulated(config) else config.exchange.rest_url
-
-
 def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Options) -> int:
     config = loaded.config
     stop = threading.Event()
@@ -203,32 +177,6 @@ def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
     log.info("configuration read again: %s", ", ".join(config.application.symbols))
     if left := needing_restart(engine.engine.config, config):
         log.warning("a restart is needed for the new values of %s", ", ".join(left))
-
-
-def ui_settings(loaded: LoadedConfig) -> UiSettings:
-    """Selects the settings of the screen; loads the screen's code.
-
-    Args:
-        loaded: the configuration with the origin of each value.
-
-    Returns:
-        The settings.
-    """
-    from tui_feeder.app import UiSettings
-
-    ui = loaded.config.ui
-    # Left to itself the screen chooses its rate: less over ssh, less on a slow line.
-    stated = loaded.origins["ui.refresh_hz"] != "default"
-    return UiSettings(
-        refresh_hz=ui.refresh_hz if stated else None,
-        theme=ui.theme,
-        theme_stated=loaded.origins["ui.theme"] != "default",
-        symbol_set=ui.symbol_set,
-        colors=ui.colors,
-        slow=ui.slow,
-        timezone=ui.timezone,
-        mouse=ui.mouse,
-    )
 
 
 def _systemd_notifications(engine: EngineThread, config: Config) -> contextlib.AbstractContextManager[None]:
@@ -310,6 +258,7 @@ def _interactive(
     faults: Faults | None,
 ) -> int:
     from tui_feeder.app import ExitReason, FeederApp, QuitEffect
+    from tui_feeder.screens.appearance import ui_settings
 
     config = loaded.config
     over = threading.Event()

@@ -1,6 +1,6 @@
 """What the program uses of libraries beyond what they promise: each use is named and checked.
 
-The upper bounds of textual, textual-serve, aiokafka and websockets in pyproject.toml are there for these.
+The upper bounds of textual, textual-serve, aiokafka, typer and websockets in pyproject.toml are for these.
 Before raising one, install the new version and run this file and the end-to-end tests of what uses it.
 """
 
@@ -44,6 +44,7 @@ from textual.drivers.web_driver import WebDriver
 from textual.geometry import Region
 from textual_serve import server as textual_server
 from textual_serve.app_service import AppService
+from typer import core
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
 from websockets.frames import Frame, Opcode
@@ -75,6 +76,8 @@ UNDOCUMENTED = {
 }
 _DOCUMENTED = {"", "abc", "admin", "errors", "helpers", "structs"}
 LIBRARIES = ("textual", "textual_serve", "aiokafka", "websockets")
+#: Of these undocumented parts are used, which are named nowhere by an underscore.
+BOUNDED = (*LIBRARIES, "typer")
 
 
 def _imports(path: Path) -> set[str]:
@@ -152,7 +155,7 @@ def test_every_undocumented_module_is_named_here() -> None:
 def test_libraries_whose_private_parts_are_used_have_an_upper_bound() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     stated = [*project["dependencies"], *project["optional-dependencies"]["browser"]]
-    for library in LIBRARIES:
+    for library in BOUNDED:
         (requirement,) = [line for line in stated if line.startswith(library.replace("_", "-") + ">=")]
         assert ",<" in requirement, requirement
 
@@ -361,3 +364,13 @@ def test_websockets_passes_every_event_to_the_method_that_is_replaced() -> None:
     assert "self.transport = " in inspect.getsource(Connection)
     frame = Frame(Opcode.TEXT, b"{}")
     assert (frame.opcode, frame.data, frame.fin) == (Opcode.TEXT, b"{}", True)
+
+
+# typer: values of options are converted without pydantic.
+
+
+def test_typer_makes_what_converts_values_by_the_function_that_is_replaced() -> None:
+    """``core.build_runtime_param``, ``coerce``, ``type_descriptor``; results: test_option_values.py."""
+    source = inspect.getsource(core)
+    assert "build_runtime_param(self.type_descriptor)" in source
+    assert ".coerce(value, param=self, ctx=ctx)" in source

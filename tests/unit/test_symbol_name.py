@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui_feeder.engine.acquisition.tracked_symbol import matching
+from tui_feeder.engine.acquisition.wanted import matching
 from tui_feeder.symbol_name import is_pattern, market_of, matches
 
 THERE = ["BTCUSDT", "ETHUSDC", "spot:BTCUSDT", "spot:ETHBTC", "coinm:BTCUSD_PERP"]

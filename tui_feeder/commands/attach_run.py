@@ -15,7 +15,6 @@ from tui_feeder.config import LoadedConfig
 from tui_feeder.errors import ExitCode
 from tui_feeder.logs import configure_logging
 from tui_feeder.paths import config_folder, state_folder
-from tui_feeder.runner import ui_settings
 
 
 def run(loaded: LoadedConfig, socket: Path | None) -> int:
@@ -33,6 +32,7 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
         AttachError: it does not answer, or is of another version.
     """
     from tui_feeder.app import AttachedApp
+    from tui_feeder.screens.appearance import ui_settings
 
     log_file = configure_logging(loaded.config, state_folder() / "attach.log", own=True)
     with contextlib.closing(AttachedMonitor(choose_socket(socket))) as monitor:

@@ -13,7 +13,7 @@ import numpy as np
 from tui_feeder.commands.exchange_connection import Connection
 from tui_feeder.config import Config
 from tui_feeder.engine.acquisition.fill_progress import FillProgress
-from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
+from tui_feeder.engine.acquisition.wanted import wanted_start
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.exchanges.base import Refusal, RestError

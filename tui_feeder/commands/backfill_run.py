@@ -24,13 +24,13 @@ from tui_feeder.commands.formatting import (
 )
 from tui_feeder.commands.symbols import listed_symbols
 from tui_feeder.config import LoadedConfig
+from tui_feeder.configuration.rules import exchange_label
 from tui_feeder.engine.core.candle import Source
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.exchanges.base import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import configure_logging
-from tui_feeder.runner import exchange_label
 from tui_feeder.spelling import closest
 from tui_feeder.symbol_name import is_pattern
 from tui_feeder.time_format import format_minute

@@ -37,9 +37,8 @@ def check(config: ConfigOption = None, storage: StorageOption = None, symbols: S
     Exit codes: 0 valid, 2 something is wrong.
     """
     from tui_feeder.config import ConfigError
-    from tui_feeder.configuration.requirements import unmet_requirements
+    from tui_feeder.configuration.requirements import problem_from_need, unmet_requirements
     from tui_feeder.engine.derived.increment_fit import misfits_at
-    from tui_feeder.runner import problem_from_need
 
     with reported_failures():
         loaded = load_config(config, config_flags(storage, symbols))

@@ -13,6 +13,7 @@ from typing import Literal
 import aiohttp
 
 from tui_feeder.config import Config, LoadedConfig
+from tui_feeder.configuration.rules import exchange_label
 from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.derived.increment_fit import misfits_at
 from tui_feeder.engine.derived.inputs import inputs_of, revisions_of
@@ -20,7 +21,6 @@ from tui_feeder.engine.sinks import registry
 from tui_feeder.engine.sinks.configured import check_sinks, disabled_backlogs
 from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.runner import exchange_label
 from tui_feeder.service.http import ServiceError, open_listener
 from tui_feeder.service.startup import PORT_KEY, http_settings
 

@@ -11,7 +11,7 @@ import typer
 from tui_feeder.commands.formatting import format_count, format_table, plural
 from tui_feeder.commands.symbols import configured_symbols, stored_symbols
 from tui_feeder.config import LoadedConfig
-from tui_feeder.engine.acquisition.tracked_symbol import wanted_start
+from tui_feeder.engine.acquisition.wanted import wanted_start
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import Store, Unavailable

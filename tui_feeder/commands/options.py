@@ -253,3 +253,25 @@ def parse_range(start: str | None, end: str | None) -> tuple[int | None, int | N
     if low is not None and high is not None and high <= low:
         raise UsageError(f"--to {end} is not after --from {start}: --to is exclusive")
     return low, high
+
+
+def parse_day(day: str) -> int:
+    """Parses ``--day``.
+
+    Args:
+        day: such as ``2026-02-21``.
+
+    Returns:
+        Midnight, ms.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from datetime import date
+
+    from tui_feeder.time_format import parse_time
+
+    try:
+        return parse_time(date.fromisoformat(day).isoformat())
+    except ValueError as error:
+        raise UsageError(f"--day {day!r} is not a day: write 2026-02-21") from error

@@ -11,7 +11,7 @@ import typer
 
 from tui_feeder import verify_proof
 from tui_feeder.commands.formatting import format_count, format_table, plural
-from tui_feeder.commands.proof_seal_run import midnight_of
+from tui_feeder.commands.options import parse_day
 from tui_feeder.config import Config
 from tui_feeder.engine.proof.canonical import differing_places
 from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, SignedLeaf, leaf_name
@@ -78,7 +78,7 @@ def show(folder: Path, day: str | None, symbol: str | None, json: bool) -> int:
             raise UsageError("--symbol needs --day")
         typer.echo(_heads(heads, json))
         return ExitCode.OK
-    midnight_of(day)
+    parse_day(day)
     places = [head for head in heads if head.day == day]
     if not places:
         raise UsageError(f"{day} is not signed in {folder}: it has {heads[0].day} to {heads[-1].day}")
@@ -193,7 +193,7 @@ def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:
         for (day, name), leaf in sorted(leaves.items()):
             market, _, bare = name.partition("/")
             symbol = bare if market == "usdm" else f"{market}:{bare}"
-            found = evidence_of(store, None, symbol, midnight_of(day))
+            found = evidence_of(store, None, symbol, parse_day(day))
             if found.empty:
                 absent += 1
             elif found.digest == leaf.fields["canonical"]:

@@ -6,15 +6,16 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import orjson
 import typer
 
 from tui_feeder.commands.exchange_connection import Connection
 from tui_feeder.commands.formatting import format_count, plural, shorten
+from tui_feeder.commands.options import parse_day
 from tui_feeder.commands.symbols import stored_symbols
 from tui_feeder.config import Config
+from tui_feeder.configuration.rules import exchange_label
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.core.event_loop import worker_thread
 from tui_feeder.engine.proof.day_signer import DaySigner
@@ -22,8 +23,7 @@ from tui_feeder.engine.proof.folder import ProofWriter
 from tui_feeder.engine.proof.signing import Signer
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
-from tui_feeder.runner import exchange_label
-from tui_feeder.time_format import format_day, parse_time
+from tui_feeder.time_format import format_day
 
 _LINE_SECONDS = 3.0
 
@@ -51,24 +51,6 @@ class _Report:
     looked_at: int = 0  # symbols of days
     now: str = ""
     waiting: dict[str, dict[str, str]] = field(default_factory=dict)  # by day and symbol: why
-
-
-def midnight_of(day: str) -> int:
-    """Parses a day of the command line.
-
-    Args:
-        day: such as ``2026-02-21``.
-
-    Returns:
-        Midnight, ms.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        return parse_time(date.fromisoformat(day).isoformat())
-    except ValueError as error:
-        raise UsageError(f"--day {day!r} is not a day: write 2026-02-21") from error
 
 
 def run(config: Config, request: SealRequest) -> int:
@@ -150,7 +132,7 @@ def _days(
     """The days (ms) that are over and of which something is stored, with their symbols."""
     low, high = request.start or 0, request.end if request.end is not None else now
     if request.day is not None:
-        low = midnight_of(request.day)
+        low = parse_day(request.day)
         high = low + DAY_MS
         if high > now:
             raise UsageError(f"--day {request.day} is not over yet at the exchange")

@@ -15,7 +15,7 @@ from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.logs import configure_logging
 from tui_feeder.paths import config_folder, state_folder
-from tui_feeder.runner import effective_values, ui_settings
+from tui_feeder.runner import effective_values
 
 #: Exchange seconds in a real second: a minute a second.
 SPEED = 60.0
@@ -44,6 +44,7 @@ def run(
     """
     from tui_feeder.replay.app import ReplayApp
     from tui_feeder.replay.monitor import ReplayMonitor
+    from tui_feeder.screens.appearance import ui_settings
 
     config = loaded.config
     log_file = configure_logging(config, state_folder() / "replay.log", own=True)

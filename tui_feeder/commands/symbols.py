@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tui_feeder.commands.formatting import shorten
 from tui_feeder.config import LoadedConfig
 from tui_feeder.configuration.forms import without_usual_market
-from tui_feeder.engine.acquisition.tracked_symbol import choose_symbols, matching
+from tui_feeder.engine.acquisition.wanted import choose_symbols, matching
 from tui_feeder.engine.exchanges.base import SymbolInfo
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import UsageError

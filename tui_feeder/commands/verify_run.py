@@ -23,6 +23,7 @@ from tui_feeder.commands.verify_checks import (
 )
 from tui_feeder.commands.verify_report import print_report
 from tui_feeder.config import LoadedConfig
+from tui_feeder.configuration.rules import exchange_label
 from tui_feeder.engine.acquisition.download_plan import make_plan, rest_pages
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Rows, Source, faulty
@@ -30,7 +31,6 @@ from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
 from tui_feeder.engine.exchanges.base import ArchiveError, RestError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode
-from tui_feeder.runner import exchange_label
 
 _LINE_SECONDS = 3.0
 _REST_TRIES = 3

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tui_feeder.configuration.problems import Problem
+from tui_feeder.configuration.reading import LoadedConfig
 from tui_feeder.configuration.sections import Config
 
 
@@ -23,6 +25,20 @@ class Requirement(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.key} {self.message}: {self.hint}"
+
+
+def problem_from_need(loaded: LoadedConfig, need: Requirement) -> Problem:
+    """Describes what the configuration needs and this machine lacks.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+        need: what is missing.
+
+    Returns:
+        The problem, at the place that states the key.
+    """
+    place = loaded.origins.get(need.key, "default").removeprefix("file ")
+    return Problem(place, need.key, None, None, need.message, hint=need.hint)
 
 
 def unmet_requirements(config: Config) -> list[Requirement]:

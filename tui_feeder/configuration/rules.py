@@ -100,6 +100,18 @@ def is_simulated(config: Config) -> bool:
     return any(map(is_loopback, followed_markets(config).values()))
 
 
+def exchange_label(config: Config) -> str:
+    """Names the exchange whose candles a store holds; simulated ones are marked, whatever their port.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        The label.
+    """
+    return "a simulated exchange" if is_simulated(config) else config.exchange.rest_url
+
+
 def followed_markets(config: Config) -> dict[str, str]:
     """The markets that the configured symbols belong to.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tui_feeder.config import LoadedConfig
 from tui_feeder.screens.keymap import FILE_NAME, read_keymap
 from tui_feeder.terminal import color_system, detect_symbol_set
 from tui_feeder.time_format import time_zone
@@ -39,6 +40,30 @@ class UiSettings:
         over_ssh = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
         hz = self.refresh_hz or (_HZ_SSH if over_ssh else _HZ)
         return min(hz, _HZ_SLOW) if self.slow else hz
+
+
+def ui_settings(loaded: LoadedConfig) -> UiSettings:
+    """Selects the settings of the screen.
+
+    Args:
+        loaded: the configuration with the origin of each value.
+
+    Returns:
+        The settings.
+    """
+    ui = loaded.config.ui
+    # Left to itself the screen chooses its rate: less over ssh, less on a slow line.
+    stated = loaded.origins["ui.refresh_hz"] != "default"
+    return UiSettings(
+        refresh_hz=ui.refresh_hz if stated else None,
+        theme=ui.theme,
+        theme_stated=loaded.origins["ui.theme"] != "default",
+        symbol_set=ui.symbol_set,
+        colors=ui.colors,
+        slow=ui.slow,
+        timezone=ui.timezone,
+        mouse=ui.mouse,
+    )
 
 
 class Appearance:

@@ -7,10 +7,9 @@ from msgspec.structs import replace
 
 from tui_feeder.config import Application, Config, Exchange
 from tui_feeder.configuration.forms import Symbol, SymbolName
-from tui_feeder.configuration.rules import contradictions
+from tui_feeder.configuration.rules import contradictions, exchange_label
 from tui_feeder.configuration.sections.exchange import Spot
 from tui_feeder.configuration.values import UnfitError, convert
-from tui_feeder.runner import exchange_label
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, choose_symbols
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
+from tui_feeder.engine.acquisition.wanted import choose_symbols
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.journal import Journal, shortened

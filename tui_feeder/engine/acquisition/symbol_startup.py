@@ -14,8 +14,9 @@ from tui_feeder.engine.acquisition.fill_progress import FillProgress
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.queue_opener import DamagedDaysError, QueueOpener
 from tui_feeder.engine.acquisition.recovery import Recovery
-from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol, wanted_start
+from tui_feeder.engine.acquisition.tracked_symbol import TrackedSymbol
 from tui_feeder.engine.acquisition.trade_id_check import unproved_minutes
+from tui_feeder.engine.acquisition.wanted import wanted_start
 from tui_feeder.engine.core.backoff import Backoff
 from tui_feeder.engine.core.candle import MINUTE_MS, timeframe_label
 from tui_feeder.engine.core.coverage import EMPTY, span
