@@ -87,11 +87,11 @@ class Feeder:
     def reading(self) -> Reading:
         """What it says of itself now."""
         text, at = self._get("/metrics"), time.monotonic()
-        now = float(_samples(text, "feeder_exchange_time_seconds")[""])
-        lag = {float(le): n for le, n in _samples(text, "feeder_loop_lag_seconds_bucket").items()}
-        ages = _samples(text, "feeder_symbol_minute_age_seconds")
+        now = float(samples(text, "feeder_exchange_time_seconds")[""])
+        lag = {float(le): n for le, n in samples(text, "feeder_loop_lag_seconds_bucket").items()}
+        ages = samples(text, "feeder_symbol_minute_age_seconds")
         minutes = {symbol: round((now - age) / 60) for symbol, age in ages.items()}
-        return Reading(at, lag, _samples(text, "feeder_symbol_messages_total"), minutes)
+        return Reading(at, lag, samples(text, "feeder_symbol_messages_total"), minutes)
 
     def answer_ms(self) -> float:
         """How long its engine took to answer just now."""
@@ -113,7 +113,7 @@ class Feeder:
             return str(answer.read().decode())
 
 
-def _samples(text: str, name: str) -> dict[str, float]:
+def samples(text: str, name: str) -> dict[str, float]:
     """The samples of a metric with one label or none, by the label's value."""
     found = re.findall(rf'^{name}(?:\{{\w+="([^"]*)"\}})? (\S+)$', text, re.M)
     return {label: float(value) for label, value in found}
