@@ -368,6 +368,29 @@ def compose_panels(screen: Screen[Any]) -> None:
     screen._compositor = PanelCompositor()
 
 
+def repaint_together(screen: Screen[Any], changes: Mapping[Widget, Sequence[Region]]) -> None:
+    """Has what changed drawn with the next frame, by one message to the screen.
+
+    By itself each widget wakes its own queue, and sends the screen a message from there: of a table with a
+    widget a column that is a sixth of the CPU of a frame.
+
+    Args:
+        screen: with the compositor of :func:`compose_panels`.
+        changes: of each widget the regions that changed, from its own corner.
+    """
+    compositor, first = screen._compositor, True
+    for widget, regions in changes.items():
+        if first:
+            widget.refresh(*regions)
+            first = False
+        elif (
+            place := compositor.visible_widgets.get(widget)
+        ) is not None:  # else all of it is drawn once it is
+            region, clip = place
+            moved = (clip.intersection(changed.translate(region.offset)) for changed in regions)
+            compositor._dirty_regions.update(filter(None, moved))
+
+
 class CrashLoggingApp(App[Result]):
     """An app whose crash goes to the log with its traceback, and prints nothing to the terminal."""
 

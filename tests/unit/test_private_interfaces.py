@@ -42,6 +42,7 @@ from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
 from textual.drivers.web_driver import WebDriver
 from textual.geometry import Region
+from textual.widget import Widget
 from textual_serve import server as textual_server
 from textual_serve.app_service import AppService
 from typer import core
@@ -49,7 +50,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
 from websockets.frames import Frame, Opcode
 
-from tui_feeder.terminal import CrashLoggingApp, PanelCompositor
+from tui_feeder.terminal import CrashLoggingApp, PanelCompositor, PieceUpdate
+from tui_feeder.widgets.panel import Panel
 
 #: Each has a test below. The names of a module, and what it uses that begins with an underscore.
 USED = {
@@ -213,6 +215,42 @@ async def test_the_compositor_of_panels_shows_what_textuals_shows() -> None:
             ours, theirs = ({at: cell for at, cell in p.cells.items() if at in inside} for p in shown)
             assert ours == theirs
             assert len(ours) > 0.95 * len(inside)  # the second cell of a wide character is not written
+
+
+async def test_what_panels_changed_is_drawn_with_one_message_to_the_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``_dirty_regions``: of all panels but the first they are given to the compositor."""
+    terminal, refreshed = Picture(), list[Widget]()
+    render, refresh = PanelCompositor.render_partial_update, Panel.refresh
+
+    def rendered(compositor: PanelCompositor) -> PieceUpdate | None:
+        update = render(compositor)
+        if update is not None:
+            terminal.feed(update.render_segments(app.console))
+        return update
+
+    def noted(panel: Panel, *regions: Region, **options: bool) -> Panel:
+        refreshed.append(panel)
+        return refresh(panel, *regions, **options)
+
+    monitor = FakeMonitor(8)
+    app = app_of(monitor)
+    async with app.run_test(size=(200, 60)) as pilot:
+        before = await settled(pilot)
+        monkeypatch.setattr(PanelCompositor, "render_partial_update", rendered)
+        monkeypatch.setattr(Panel, "refresh", noted)
+        for name in list(monitor.views):
+            monitor.change(name, change_1m=9.5, change_24h=-8.25, relative_volume=7.5)
+        app.tick()
+        assert len(refreshed) == 1
+        after = await settled(pilot)
+        assert sum("+9.50" in line and "-8.25" in line for line in after) == 8
+        changed = [
+            (y, x) for y, line in enumerate(after) for x, sign in enumerate(line) if sign != before[y][x]
+        ]
+        assert len({x for _, x in changed}) > 6  # of several columns
+        assert all(terminal.cells[y, x][0] == after[y][x] for y, x in changed)
 
 
 def test_textual_switches_the_mouse_in_methods_of_the_driver() -> None:

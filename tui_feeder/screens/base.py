@@ -22,7 +22,7 @@ from tui_feeder.screens.filter_input import TypedFilter
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.mouse import MouseScreen
 from tui_feeder.screens.symbol_detail import symbol_sheet
-from tui_feeder.terminal import compose_panels
+from tui_feeder.terminal import compose_panels, repaint_together
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.lines import key_line, status_line
 from tui_feeder.widgets.palette import Palette, Part, Role
@@ -82,6 +82,7 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
         self.popup: Overlay | None = None
         self.filter: TypedFilter | None = None  # of a screen that can be filtered
         self.top_line: Sequence[Part] = ()
+        self._changed_pieces: dict[Widget, list[Region]] = {}  # of panels, while a snapshot is drawn
         self._bottom: tuple[object, list[Part]] | None = None  # the last line, costly to gather
         self.listing_keys = False  # the keys in force are asked for, whatever lies over the screen
 
@@ -191,9 +192,9 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
 
     def compose(self) -> Iterable[Widget]:
         """The shared panels and the screen's own."""
-        yield from (self._status, self._clock, self._keys, self._page)
-        yield from self.panels()
-        yield self._front
+        for panel in (self._status, self._clock, self._keys, self._page, *self.panels(), self._front):
+            panel.changes = self._changed_pieces
+            yield panel
 
     def on_mount(self) -> None:
         """Draws the first frame with what there is."""
@@ -230,6 +231,11 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
 
     def draw(self) -> None:
         """Shows the app's snapshot."""
+        self._draw()
+        repaint_together(self, self._changed_pieces)
+        self._changed_pieces.clear()
+
+    def _draw(self) -> None:
         snapshot = self.host.snapshot
         if self.too_small:
             self._page.show(too_small_page(self.app.size, self.minimum, self.palette))

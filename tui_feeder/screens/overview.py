@@ -39,7 +39,7 @@ from tui_feeder.widgets.overview_columns import (
     longest_name,
 )
 from tui_feeder.widgets.overview_grid import Cell
-from tui_feeder.widgets.palette import Palette, Part, Role
+from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.text_line import with_place
 
@@ -90,7 +90,7 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
         self._notice = Panel(id="notice")
         self._news = Panel(id="news")
         self._places: Places | None = None
-        self._painted_rows: tuple[Palette | None, list[tuple[list[Cell], list[Strip]]]] = (None, [])
+        self._painted_rows: tuple[object, dict[str, tuple[list[Cell], list[Strip]]]] = (None, {})
         self._planned_for: object = None  # what places and columns follow from, beside the size
         self._ticks_since_sort = 0
         self._aged_at = -math.inf  # local seconds when the ages were last drawn
@@ -251,18 +251,26 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
 
     def _strips_of_rows(self, rows: Sequence[list[Cell]]) -> list[list[Strip]]:
         """The strips of the rows, those of rows that have not changed as they were."""
-        palette, columns = self.palette, self.grid.columns
-        known = {id(row): (row, strips) for row, strips in self._painted_rows[1]}
-        painted = []
-        for row in rows:
-            before = known.get(id(row)) if self._painted_rows[0] is palette else None
-            strips = before[1] if before is not None else [
-                palette.cell(text, role, column.width, chosen)
-                for (text, role, chosen), column in zip(row, columns, strict=True)
-            ]  # fmt: skip
-            painted.append((row, strips))
-        self._painted_rows = palette, painted  # holds the rows, so that no other list gets their ids
-        return [strips for _, strips in painted]
+        palette, columns, cell = self.palette, self.grid.columns, self.palette.cell
+        follows = (palette, columns)
+        known = self._painted_rows[1] if self._painted_rows[0] == follows else {}
+        painted: dict[str, tuple[list[Cell], list[Strip]]] = {}
+        for symbol, row in zip(self.grid.shown, rows, strict=True):
+            before = known.get(symbol)
+            if before is None:
+                strips = [
+                    cell(c[0], c[1], column.width, c[2]) for c, column in zip(row, columns, strict=True)
+                ]
+            elif before[0] is row:
+                strips = before[1]
+            else:
+                strips = [
+                    strip if c is was else cell(c[0], c[1], column.width, c[2])
+                    for c, was, strip, column in zip(row, *before, columns, strict=True)
+                ]
+            painted[symbol] = row, strips
+        self._painted_rows = follows, painted
+        return [strips for _, strips in painted.values()]
 
     # The mouse
 

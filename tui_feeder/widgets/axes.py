@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from textual.strip import Strip
 
@@ -65,6 +66,7 @@ def paint_price_axis(
     return result
 
 
+@lru_cache(maxsize=64)
 def _price_labels(scale: PriceScale, apart: int, width: int) -> dict[int, str]:
     ticks, needed = price_ticks(scale, apart)
     rows = ((scale.row(price), price) for price in ticks)

@@ -106,6 +106,8 @@ class Chart:
         self._basis = Canvas(0, 0)
         self._delta = Canvas(0, 0)
         self._body: list[Strip] = []
+        self._edge_painted: tuple[object, list[Strip]] = (None, [])  # what it follows from, and the strips
+        self._volume_axis: list[Strip] = []
         self._times: Strip | None = None
         self._histogram: list[Strip] = []
         self._scale: PriceScale | None = None
@@ -166,7 +168,7 @@ class Chart:
             prices = paint_price_axis(
                 self._scale, view.price, view.price_decimals, axis, palette, pointed, self._base
             )
-            left = [*prices, *self._volume_axis(axis, size.volume, palette)]
+            left = [*prices, *self._volume_axis]
             left += self.basis.axis(snapshot, axis, size.basis, palette)
             left += self.delta.axis(axis, size.delta, palette)
             corner = palette.line(((" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)), axis)
@@ -442,6 +444,7 @@ class Chart:
         self._volume = Canvas(room, size.volume)
         columns = self._slots.columns(self.bars)
         draw_volume(self._volume, columns, self.bars, self._most_volume, palette)
+        self._volume_axis = self._paint_volume_axis(self._axis, size.volume, palette)
         self._basis = self.basis.paint(columns, room, size.basis, self._slots, palette)
         self._delta = self.delta.paint(columns, room, size.delta, self._slots, palette)
         if self.cursor is not None:
@@ -474,9 +477,13 @@ class Chart:
         return float(np.max(self.bars["volume"], initial=0.0)) or 1.0
 
     def _paint_edge(self, view: SymbolView, palette: Palette) -> list[Strip]:
+        """The bar in progress, painted again when it moved or the others were painted."""
+        forming = self.forming(view)
+        follows = (self._canvas, forming)
+        if follows == self._edge_painted[0]:
+            return self._edge_painted[1]
         start = self._canvas.width - self.edge
         edge, volume = (canvas.part(start, self._canvas.width) for canvas in (self._canvas, self._volume))
-        forming = self.forming(view)
         if forming is not None and self._scale is not None:
             at = self.pitch - 1
             draw_candle(edge, at, forming[:4], self._scale, palette)
@@ -485,9 +492,11 @@ class Chart:
             draw_volume(volume, [at], bar, self._most_volume, palette)
             draw_pins(edge, self._pins, self._scale, self._slots, start)
         below = (canvas.part(start, self._canvas.width) for canvas in (self._basis, self._delta))
-        return [strip for canvas in (edge, volume, *below) for strip in canvas.strips(palette)]
+        strips = [strip for canvas in (edge, volume, *below) for strip in canvas.strips(palette)]
+        self._edge_painted = follows, strips
+        return strips
 
-    def _volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
+    def _paint_volume_axis(self, width: int, rows: int, palette: Palette) -> list[Strip]:
         """The largest volume beside the highest bar."""
         wall = palette.line(((" " * (width - 1), Role.TEXT), (palette.glyphs.wall, Role.FAINT)), width)
         most = cells.count_text(self._most_volume)

@@ -287,6 +287,11 @@ class Grid:
         return [subject.view for subject in self._window(height)]
 
     @property
+    def shown(self) -> Sequence[str]:
+        """The symbols in sight, from the top."""
+        return self.order[self.top : self.top + self._height]
+
+    @property
     def place(self) -> str:
         """Which rows are in sight, as ``31-52 of 600``; empty where all are."""
         shown = min(self._height, len(self.order) - self.top)
@@ -344,7 +349,8 @@ class Grid:
             context: what the cells depend on besides the symbols.
 
         Returns:
-            The cells row by row, one for every column; of a row that has not changed the same list as before.
+            The cells row by row, one for every column; of a row that has not changed the same list as before,
+            of a cell that has not changed the same cell.
         """
         result: list[list[Cell]] = []
         for subject in self._window(height):
@@ -352,7 +358,11 @@ class Grid:
             row = self._formatted.row(subject, context)
             before = self._marked.get(subject.view.symbol)
             if before is None or before[0] is not row or before[1] != chosen:
-                marked = [(text, role, chosen) for text, role in row]
+                if before is not None and before[1] == chosen and len(before[0]) == len(row):
+                    kept = zip(row, before[0], before[2], strict=True)
+                    marked = [same if cell is was else (*cell, chosen) for cell, was, same in kept]
+                else:
+                    marked = [(text, role, chosen) for text, role in row]
                 if chosen and marked:
                     text, role, _ = marked[0]
                     marked[0] = (context.glyphs.pointer + text[1:], role, True)

@@ -50,9 +50,10 @@ class Panel(Widget):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self.strips: list[Strip] = []
+        self.changes: dict[Widget, list[Region]] | None = None
 
     def show(self, strips: Sequence[Strip]) -> None:
-        """Replaces the strips and repaints what differs.
+        """Replaces the strips and repaints what differs; a screen that set ``changes`` repaints these.
 
         Args:
             strips: one a line.
@@ -69,7 +70,9 @@ class Panel(Widget):
                     dirty[-1] = Region(x, dirty[-1].y, end - x, dirty[-1].height + 1)
                 else:
                     dirty.append(Region(x, y, end - x, 1))
-        if dirty:
+        if dirty and self.changes is not None:
+            self.changes.setdefault(self, []).extend(dirty)
+        elif dirty:
             self.refresh(*dirty)
 
     def render_lines(self, crop: Region) -> list[Strip]:

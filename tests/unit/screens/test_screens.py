@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from screens import app_of, overview, settled
 from textual.binding import Binding
 from textual.geometry import Region
 from textual.pilot import Pilot
+from textual.widget import Widget
 
+import tui_feeder.screens.base
 from tui_feeder.app import ExitReason, FeederApp, UiSettings
 from tui_feeder.monitor import Event, SymbolState, SymbolView
 from tui_feeder.screens.base import bindings_of
@@ -141,9 +144,11 @@ async def test_only_cells_that_changed_are_repainted(monkeypatch: pytest.MonkeyP
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         dirty: list[tuple[str | None, Region]] = []
-        monkeypatch.setattr(
-            Panel, "refresh", lambda panel, *regions: dirty.extend((panel.id, r) for r in regions)
-        )
+
+        def noted(_: object, changes: Mapping[Widget, Sequence[Region]]) -> None:
+            dirty.extend((panel.id, region) for panel, regions in changes.items() for region in regions)
+
+        monkeypatch.setattr(tui_feeder.screens.base, "repaint_together", noted)
         app.tick()
         assert dirty == []
         monitor.change("SOLUSDT", price=142.0)
