@@ -197,7 +197,7 @@ class Tools:
         """
         day = _date(_moment("date", date))
         try:
-            leaf = ProofFolder(self._config.proof.folder).of_day(day).get(leaf_name(symbol))
+            leaf = ProofFolder(self._config.proof.folder).last_leaf(day, leaf_name(symbol))
         except ProofFolderError as error:
             raise UsageError(str(error)) from error
         if leaf is None:

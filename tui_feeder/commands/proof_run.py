@@ -17,9 +17,10 @@ from tui_feeder.engine.proof.canonical import differing_places
 from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, SignedLeaf, leaf_name
 from tui_feeder.engine.proof.leaf import evidence_of
 from tui_feeder.engine.proof.signing import make_key
-from tui_feeder.engine.storage.lock import StoreError
+from tui_feeder.engine.storage.lock import DATA, StoreError
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import ExitCode, UsageError
+from tui_feeder.safe_text import printable
 
 _SHORT = 16  # digits of a hash in a table
 
@@ -95,8 +96,7 @@ def _heads(heads: list[HeadPlace], json: bool) -> str:
         raw, head = place.read()
         digest = sha256(raw).hexdigest()
         objects.append({**head, "hash": digest})
-        replaces = head["replaces"]
-        corrections = str(len(replaces)) if isinstance(replaces, list) and replaces else ""
+        corrections = str(len(head["replaces"]) or "")
         rows.append(
             [place.day, str(place.number), str(head["leaves"]), corrections, str(head["time"]), digest]
         )
@@ -119,20 +119,17 @@ def _leaves(places: list[HeadPlace], json: bool) -> str:
 
 def _leaf_row(leaf: SignedLeaf) -> list[str]:
     counts, sources = leaf.fields["counts"], leaf.fields["sources"]
-    assert isinstance(counts, dict)
-    assert isinstance(sources, dict)
     archive, minutes = sources["archive"], sources["minutes"]
     states = " ".join(f"{state} {format_count(count)}" for state, count in counts.items())
     name = archive["path"].rpartition("/")[2] if archive else "none"
     others = sum(minutes.values()) - minutes.get("archive", 0)
-    digest = str(leaf.fields["canonical"])
     return [
-        leaf.name,
+        printable(leaf.name),
         str(leaf.revision),
         states,
-        name,
+        printable(name),
         format_count(others),
-        digest[:_SHORT],
+        leaf.fields["canonical"][:_SHORT],
         leaf.hash[:_SHORT],
     ]
 
@@ -158,15 +155,15 @@ def verify(config: Config, chosen: Chosen) -> int:
     Raises:
         ProofFolderError: the folder cannot be read.
         UsageError: nothing is signed there.
+        StoreError: there is a store, and it cannot be read.
     """
     folder = ProofFolder(config.proof.folder)
     if not folder.heads():
         raise UsageError(f"there are no signed days in {folder.path}: feeder-tui proof seal makes some")
-    bare = chosen.symbol.rpartition(":")[2] if chosen.symbol is not None else None
     options = {
         "--day": chosen.day,
-        "--symbol": bare,
-        "--archive": chosen.against or config.exchange.archive_url,
+        "--symbol": leaf_name(chosen.symbol) if chosen.symbol is not None else None,
+        "--archive": config.exchange.archive_url if chosen.against is None else chosen.against,
         "--key": chosen.key,
         "--known": chosen.known,
     }
@@ -177,9 +174,12 @@ def verify(config: Config, chosen: Chosen) -> int:
 
 def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:
     """Compares the store with the leaves; whether any differs."""
+    path = config.application.storage_path
     try:
-        store = Store(config.application.storage_path, read_only=True)
+        store = Store(path, read_only=True)
     except StoreError:
+        if (path / DATA).exists():
+            raise
         return False  # a reader has none: the exchange's files were compared
     try:
         leaves = {
@@ -200,8 +200,8 @@ def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:
                 equal += 1
             else:
                 different += 1
-                places = differing_places(found.lines, str(leaf.fields["locator"])) or "field canonical"
-                typer.echo(f"{name} {day}: store and leaf differ: {places}")
+                places = differing_places(found.lines, leaf.fields["locator"]) or "field canonical"
+                typer.echo(printable(f"{name} {day}: store and leaf differ: {places}"))
     except ProofFolderError as error:
         typer.echo(str(error))
         return True

@@ -26,6 +26,7 @@ from tui_feeder.errors import ExitCode, UsageError
 from tui_feeder.time_format import format_day
 
 _LINE_SECONDS = 3.0
+_REASON = 1_000  # characters; a head has one for each correction
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ def run(config: Config, request: SealRequest) -> int:
         )
     if request.day is not None and (request.start, request.end) != (None, None):
         raise UsageError("--day names one day: leave out --from and --to")
+    if len(request.reason) > _REASON or not request.reason.isprintable():
+        raise UsageError(f"--reason is one line of at most {_REASON} characters that can be printed")
     signer = Signer(config.proof.key_file)
     path = config.application.storage_path
     Store(path, read_only=True).close()  # one that is not there must not be made

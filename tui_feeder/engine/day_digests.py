@@ -22,15 +22,13 @@ def digests_of(config: Config, symbol: str, day: int) -> dict[str, str]:
     found: dict[str, str] = {}
     if config.proof.enabled:
         try:
-            leaf = ProofFolder(config.proof.folder).of_day(format_day(day)).get(leaf_name(symbol))
+            leaf = ProofFolder(config.proof.folder).last_leaf(format_day(day), leaf_name(symbol))
         except ProofFolderError:
             leaf = None
         if leaf is not None:
-            found["canonical bytes"] = str(leaf.fields.get("canonical", ""))
-            sources = leaf.fields.get("sources")
-            archive = sources.get("archive") if isinstance(sources, dict) else None
-            if isinstance(archive, dict):
-                found["archive zip"] = str(archive.get("sha256", ""))
+            found["canonical bytes"] = leaf.fields["canonical"]
+            if (archive := leaf.fields["sources"]["archive"]) is not None:
+                found["archive zip"] = archive["sha256"]
             found["signed leaf"] = leaf.hash
     if config.parquet.enabled:
         partition = read_manifest(config.parquet.folder, day).symbols.get(symbol)

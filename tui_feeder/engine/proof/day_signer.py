@@ -183,7 +183,7 @@ class DaySigner:
         leaf = make_leaf(self._store, facts, symbol, day, found, revision, more)
         if before is None:
             return _Examined(leaf, uncompared=uncompared)
-        places = differing_places(found.lines, str(before.fields["locator"]))
+        places = differing_places(found.lines, before.fields["locator"])
         why = reason or f"stored values were replaced: {places}"
         return _Examined(leaf, Replaced(before.hash, before.name, why))
 

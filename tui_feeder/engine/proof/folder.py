@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tui_feeder import verify_proof
 from tui_feeder.atomic_write import sync_directory
 from tui_feeder.engine.proof.leaf import canonical_json
 from tui_feeder.engine.proof.merkle import leaf_hash, path_of, root_of
 from tui_feeder.engine.proof.signing import KeyFileError, Signer
 from tui_feeder.errors import StorageError
+from tui_feeder.safe_text import printable
 from tui_feeder.version import __version__
 
 _FORMAT = 1
 _HEAD, _SIGNATURE, _LEAVES, _SIGNERS = "head.json", "head.json.sig", "leaves.txt", "allowed_signers"
 _VERIFIER = "verify_proof.py"
-_NAME = re.compile(r"(\d{6,})-(\d{4}-\d\d-\d\d)")
+_NAME = re.compile(r"(\d{6,})-(\d{4}-\d\d-\d\d)", re.ASCII)
 _FIRST = "0" * 64  # in the place of the hash of the head before the first
-_HASH = 64  # characters of a hash in a line of leaves
 
 
 class ProofFolderError(StorageError):
@@ -42,25 +42,35 @@ class HeadPlace(NamedTuple):
     day: str  # such as 2026-02-01
     path: Path
 
-    def read(self) -> tuple[bytes, dict[str, object]]:
+    def read(self) -> tuple[bytes, dict[str, Any]]:
         """The head's bytes, and what they mean."""
-        with _readable(self.path):
-            raw = (self.path / _HEAD).read_bytes()
-            head = json.loads(raw)
-            if not isinstance(head, dict):
-                raise ValueError("it is no JSON object")
-            return raw, head
+        with _readable(self.path / _HEAD):
+            raw = verify_proof.read_file(self.path / _HEAD, verify_proof.HEAD)
+            return raw, verify_proof.parse_head(raw)
 
-    def signature(self) -> bytes:
+    def signature(self) -> str:
         """The armored signature of the head."""
-        with _readable(self.path):
-            return (self.path / _SIGNATURE).read_bytes()
+        with _readable(self.path / _SIGNATURE):
+            return verify_proof.read_file(self.path / _SIGNATURE, verify_proof.SIGNATURE).decode()
 
-    def leaves(self) -> list[SignedLeaf]:
-        """Its leaves in their order."""
-        with _readable(self.path):
-            lines = (self.path / _LEAVES).read_bytes().splitlines()
-            return [_signed_leaf(line) for line in lines]
+    def leaves(self, of: str = "") -> list[SignedLeaf]:
+        """Reads its leaves in their order, about 0.1 ms each.
+
+        Args:
+            of: ``market/SYMBOL``, whose only; empty for all.
+
+        Returns:
+            Those that there are.
+
+        Raises:
+            ProofFolderError: they cannot be read.
+        """
+        symbol = f'"symbol":{canonical_json(of.partition("/")[2]).decode()}'.encode() if of else b""
+        with _readable(self.path / _LEAVES):
+            text = verify_proof.read_file(self.path / _LEAVES, verify_proof.LEAVES)
+            lines = enumerate(verify_proof.split_leaves(text), 1)
+            found = [_signed_leaf(number, *line) for number, line in lines if symbol in line[1]]
+        return [leaf for leaf in found if of in ("", leaf.name)]
 
 
 class SignedLeaf(NamedTuple):
@@ -69,12 +79,13 @@ class SignedLeaf(NamedTuple):
     name: str  # ``market/SYMBOL``
     hash: str  # hex
     raw: bytes
-    fields: dict[str, object]
+    fields: dict[str, Any]  # as docs/proof.md has them
 
     @property
     def revision(self) -> int:
         """1, and more for each correction."""
-        return int(str(self.fields["revision"]))
+        revision: int = self.fields["revision"]
+        return revision
 
 
 def leaf_name(symbol: str) -> str:
@@ -99,18 +110,24 @@ class Replaced(NamedTuple):
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(file: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, LookupError, ValueError, TypeError, RecursionError) as error:
-        text = f"the signed day {path} cannot be read ({error}): put it back from a copy that was published"
+    except ValueError as error:
+        text = f"the signed day {file} cannot be read ({printable(str(error))}): "
+        text += "put it back from a copy that was published"
         raise ProofFolderError(text) from error
 
 
-def _signed_leaf(line: bytes) -> SignedLeaf:
-    fields = json.loads(line[_HASH + 1 :])
-    name = f"{fields['market']}/{fields['symbol']}"
-    return SignedLeaf(name, line[:_HASH].decode(), line[_HASH + 1 :], fields)
+def _signed_leaf(number: int, stated: str, raw: bytes) -> SignedLeaf:
+    """A line of leaves; ValueError if it is none."""
+    try:
+        fields = verify_proof.parse_leaf(raw)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
+    if stated != leaf_hash(raw).hex():
+        raise ValueError(f"line {number}: its hash is not that of its leaf")
+    return SignedLeaf(f"{fields['market']}/{fields['symbol']}", stated, raw, fields)
 
 
 class ProofFolder:
@@ -152,6 +169,22 @@ class ProofFolder:
         heads = [head for head in self.heads() if head.day == day]
         return {leaf.name: leaf for head in heads for leaf in head.leaves()}
 
+    def last_leaf(self, day: str, name: str) -> SignedLeaf | None:
+        """Reads the leaf of a symbol's day.
+
+        Args:
+            day: such as ``2026-02-01``.
+            name: ``market/SYMBOL``.
+
+        Returns:
+            The last revision; None where the symbol's day is not signed.
+
+        Raises:
+            ProofFolderError: a head cannot be read.
+        """
+        heads = [head for head in self.heads() if head.day == day]
+        return next((leaf for head in reversed(heads) for leaf in head.leaves(name)), None)
+
     def leaf_file(self, day: str, name: str) -> dict[str, object] | None:
         """Makes the last leaf of a symbol's day a file of its own, with its path to the head.
 
@@ -174,7 +207,7 @@ class ProofFolder:
                 path = path_of([leaf_hash(leaf.raw) for leaf in leaves], at)
                 return {
                     "head": place.read()[0].decode(),
-                    "signature": place.signature().decode(),
+                    "signature": place.signature(),
                     "key": self.public_key(),
                     "leaf": leaves[at].raw.decode(),
                     "path": [[side, other.hex()] for side, other in path],
@@ -188,7 +221,7 @@ class ProofFolder:
             ProofFolderError: it cannot be read.
         """
         with _readable(self.path / _SIGNERS):
-            return (self.path / _SIGNERS).read_text()
+            return verify_proof.read_file(self.path / _SIGNERS, verify_proof.KEYS).decode()
 
 
 class ProofWriter(ProofFolder):
@@ -221,7 +254,7 @@ class ProofWriter(ProofFolder):
         except OSError as error:
             self.close()
             raise self._unwritable(error) from error
-        except KeyFileError:
+        except (KeyFileError, ProofFolderError):
             self.close()
             raise
 
@@ -242,7 +275,7 @@ class ProofWriter(ProofFolder):
         signers = self.path / _SIGNERS
         if not signers.exists():
             signers.write_text(self._signer.allowed_signer)
-        elif self._signer.public_key not in signers.read_text():
+        elif self._signer.public_key not in self.public_key():
             raise KeyFileError(
                 f"the days in {self.path} are signed with another key than proof.key_file "
                 f"({self._signer.fingerprint}): use that key, or another folder; to change the key, add this "
@@ -275,7 +308,7 @@ class ProofWriter(ProofFolder):
         if heads := self.heads():
             raw, before = heads[-1].read()
             number, previous = heads[-1].number + 1, sha256(raw).hexdigest()
-            time = max(time, str(before["time"]))
+            time = max(time, before["time"])
         ordered = [leaves[name] for name in sorted(leaves)]
         hashes = [leaf_hash(leaf) for leaf in ordered]
         head = canonical_json(

@@ -215,7 +215,7 @@ def _rest_windows(store: StoreReader, symbol: str, day: int, sources: Sources) -
     return found[-_WINDOWS:]
 
 
-def canonical_json(content: Mapping[str, object]) -> bytes:
+def canonical_json(content: object) -> bytes:
     """Writes an object so that equal ones have equal bytes.
 
     Args:

@@ -10,7 +10,6 @@ import proof_from_document
 import pytest
 
 from tui_feeder.engine.proof.folder import ProofFolder, ProofFolderError, ProofWriter, Replaced
-from tui_feeder.engine.proof.leaf import canonical_json
 from tui_feeder.engine.proof.signing import KeyFileError, Signer, make_key
 
 TIME = "2026-02-02T08:41:07Z"
@@ -22,7 +21,8 @@ def signer(tmp_path: Path) -> Signer:
 
 
 def leaf(symbol: str, revision: int = 1, day: str = "2026-02-01") -> bytes:
-    return canonical_json({"market": "usdm", "symbol": symbol, "day": day, "revision": revision})
+    rests, sources = proof_from_document.day_rests(()), {"archive": None, "minutes": {}, "rest": []}
+    return proof_from_document.make_leaf("1.0", "usdm", symbol, day, rests, sources, revision)
 
 
 def test_heads_are_chained_and_their_leaves_sorted(tmp_path: Path, signer: Signer) -> None:
@@ -96,7 +96,7 @@ def test_a_damaged_head_is_named_and_nothing_is_appended(
     writer = ProofWriter(tmp_path, signer)
     head = writer.append("2026-02-01", {"usdm/ADA": leaf("ADA")}, TIME)
     (head.path / "head.json").write_bytes(content)
-    with pytest.raises(ProofFolderError, match="000001-2026-02-01 cannot be read"):
+    with pytest.raises(ProofFolderError, match=r"000001-2026-02-01/head\.json cannot be read"):
         writer.append("2026-02-02", {"usdm/ADA": leaf("ADA")}, TIME)
     assert len(writer.heads()) == 1
 

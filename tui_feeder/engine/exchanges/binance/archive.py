@@ -126,8 +126,8 @@ class ArchiveClient:
         (parsed, digest), zipped, checked = file_read.what, file_read.zipped, file_read.checked
         note = "" if checked else f"{path.rpartition('/')[2]} has no checksum: usable, not certified"
         return ArchiveRows(
-            path, parsed.rows, parsed.refused, checked, digest, zipped.etag[:_KEPT], len(zipped.content),
-            note, file_read.line, zipped.last_modified[:_KEPT],
+            path, parsed.rows, parsed.refused, checked, digest, printable(zipped.etag[:_KEPT]),
+            len(zipped.content), note, file_read.line, printable(zipped.last_modified[:_KEPT]),
         )  # fmt: skip
 
     async def fetch_trades(self, day: int, symbol: str, take: Callable[[Trades], None]) -> TradesFile:

@@ -1,0 +1,356 @@
+"""What an archive may answer to ``verify_proof.py``: sizes are bounded, and no answer leads elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import subprocess
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import proof_from_document as document
+import pytest
+from proof_vectors import HEADS, SECOND_HEAD, SECOND_LEAF, ZIP, VectorFolder
+
+from tui_feeder import verify_proof
+from tui_feeder.engine.exchanges.binance import archive
+from tui_feeder.engine.proof.signing import make_key
+
+PLACE = "usdm/AUSDT 2026-02-01: "
+PART = bytes(1 << 16)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers with what a test has put in the place of a zip or its checksum."""
+
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, _Archive)
+        server.asked.append(self.path)
+        answer = server.checksum if self.path.endswith(".CHECKSUM") else server.zip
+        with contextlib.suppress(ConnectionError):  # whoever asked has seen enough
+            answer(self)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+def body(content: bytes, length: int | None = None, more: tuple[tuple[str, str], ...] = ()) -> Answer:
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(200)
+        asked.send_header("Content-Length", str(len(content) if length is None else length))
+        for name, value in more:
+            asked.send_header(name, value)
+        asked.end_headers()
+        asked.wfile.write(content)
+
+    return answer
+
+
+def status(code: int, location: str = "") -> Answer:
+    def answer(asked: BaseHTTPRequestHandler) -> None:
+        asked.send_response(code)
+        if location:
+            asked.send_header("Location", location)
+        asked.end_headers()
+        endless_body(asked)
+
+    return answer
+
+
+def endless_body(asked: BaseHTTPRequestHandler) -> None:
+    while True:
+        asked.wfile.write(PART)
+
+
+def endless(asked: BaseHTTPRequestHandler) -> None:
+    asked.send_response(200)
+    asked.end_headers()
+    endless_body(asked)
+
+
+def endless_chunks(asked: BaseHTTPRequestHandler) -> None:
+    asked.protocol_version = "HTTP/1.1"
+    asked.send_response(200)
+    asked.send_header("Transfer-Encoding", "chunked")
+    asked.end_headers()
+    while True:
+        asked.wfile.write(b"%x\r\n" % len(PART) + PART + b"\r\n")
+
+
+def words(asked: BaseHTTPRequestHandler) -> None:
+    asked.wfile.write(b"this is no HTTP\r\n\r\n")
+
+
+def endless_headers(asked: BaseHTTPRequestHandler) -> None:
+    asked.wfile.write(b"HTTP/1.0 200 OK\r\n")
+    while True:
+        asked.wfile.write(b"X-More: more\r\n")
+
+
+class _Archive(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, days: VectorFolder) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[str] = []
+        self.zip, self.checksum = body(ZIP), body(days.checksum.read_bytes())
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> VectorFolder:
+    return VectorFolder(tmp_path)
+
+
+@pytest.fixture
+def served(days: VectorFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Archive]:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = _Archive(days)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def verify(days: VectorFolder, archive_url: str, *more: str) -> tuple[int, str]:
+    verify_proof._read.cache_clear()
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = verify_proof.main([str(days.proof), "--archive", archive_url, *more])
+    return code, out.getvalue()
+
+
+def test_a_usual_answer_holds(days: VectorFolder, served: _Archive) -> None:
+    code, text = verify(days, served.url)
+    assert code == 0, text
+    assert [path.rpartition("/")[2] for path in served.asked] == [days.zip.name, days.checksum.name]
+
+
+def test_as_much_is_read_as_the_feeder_reads() -> None:
+    assert (verify_proof.ZIP, verify_proof.UNPACKED) == (archive.MAX_ZIP, archive.MAX_UNPACKED)
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (endless, "has more than the {most} bytes that are read"),
+        (endless_chunks, "has more than the {most} bytes that are read"),
+        (body(b"few", 1 << 40), "cannot be read|ended .* bytes before its end"),
+        (body(b""), "cannot be unpacked|not the one in the CHECKSUM"),
+        (status(404), "cannot be read: HTTP Error 404: Not Found"),
+        (status(500), "cannot be read: "),
+        (status(301, "https://example.org/x.zip"), "leads to https://example.org/x.zip, which is not"),
+        (status(302, "file:///etc/passwd"), "leads to file:///etc/passwd, which is not followed"),
+        (status(307, "/data/other.zip"), "leads to /data/other.zip, which is not followed"),
+        (status(308, "ftp://127.0.0.1/x"), "leads to ftp://127.0.0.1/x, which is not followed"),
+        (words, "cannot be read: this is no HTTP"),
+        (endless_headers, "cannot be read: "),
+        (lambda asked: asked.connection.close(), "cannot be read: "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("of", ["zip", "CHECKSUM"])
+def test_an_answer_that_cannot_be_used_is_named(
+    of: str, answer: Answer, named: str, days: VectorFolder, served: _Archive
+) -> None:
+    most = verify_proof.ZIP if of == "zip" else verify_proof.CHECKSUM
+    setattr(served, of.lower(), answer)
+    code, text = verify(days, served.url)
+    assert code == 1
+    assert re.search(f"^{PLACE}.*({named.format(most=most)})", text, re.MULTILINE), text
+    assert len(served.asked) == 2
+
+
+def test_an_answer_that_trickles_ends(
+    days: VectorFolder, served: _Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_proof, "_PATIENCE", -1)
+    code, text = verify(days, served.url)
+    assert code == 1
+    assert f"{days.zip.name} has not come within -1 s" in text
+
+
+def test_nobody_there_is_named(days: VectorFolder, served: _Archive) -> None:
+    served.server_close()
+    code, text = verify(days, served.url)
+    assert code == 1
+    assert f"{PLACE}its zip cannot be used: {served.url}/data/" in text
+    assert "cannot be read: " in text
+
+
+@pytest.mark.parametrize(
+    "address", ["", "ftp://127.0.0.1", "file://elsewhere/x", "data://x", "http://", "://", "HTTP://x"]
+)
+def test_an_address_that_is_none_is_refused(address: str, days: VectorFolder) -> None:
+    with pytest.raises(SystemExit, match="is no directory, http:// or https:// address"):
+        verify(days, address)
+
+
+# --- zips ----------------------------------------------------------------------------------------
+
+
+def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as written:
+        written.writestr("AUSDT-1m-2026-02-01.csv", content)
+    return made.getvalue()
+
+
+def encrypted() -> bytes:
+    content = bytearray(zipped(b"x"))
+    content[6] |= 1  # flags of the file, and of the directory
+    content[content.index(b"PK\1\2") + 8] |= 1
+    return bytes(content)
+
+
+def with_size(size: int) -> bytes:
+    """A zip that states another size of its file than it has."""
+    content = bytearray(zipped(bytes(1 << 20)))
+    at = content.index(b"PK\1\2") + 24
+    content[at : at + 4] = size.to_bytes(4, "little")
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (zipped(bytes(verify_proof.UNPACKED + 1)), f"unpacks to more than the {verify_proof.UNPACKED} bytes"),
+        (zipped(bytes(1 << 20), zipfile.ZIP_BZIP2), "neither stored nor deflated"),
+        (zipped(bytes(1 << 20), zipfile.ZIP_LZMA), "neither stored nor deflated"),
+        (encrypted(), "cannot be unpacked: .*password"),
+        (with_size(5), "cannot be unpacked: .*CRC"),
+        (ZIP[:-1], "cannot be unpacked"),
+        (ZIP[: len(ZIP) // 2], "cannot be unpacked"),
+        (b"PK\5\6" + bytes(18), "has 0 files, not one"),
+        (bytes(100), "cannot be unpacked"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_a_zip_that_cannot_be_used_is_named(content: bytes, named: str, days: VectorFolder) -> None:
+    days.zip.write_bytes(content)
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    assert re.search(f"^{PLACE}.*its zip cannot be used: the zip.*({named})", text, re.MULTILINE), text
+
+
+def test_any_place_of_a_zip_may_be_wrong(days: VectorFolder) -> None:
+    for at in range(len(ZIP)):
+        content = bytearray(ZIP)
+        content[at] ^= 0xFF
+        days.zip.write_bytes(bytes(content))
+        verify_proof._read.cache_clear()
+        faults, _ = verify_proof._leaf_faults(
+            verify_proof.parse_leaf(SECOND_LEAF.encode()), days.archive.as_uri()
+        )
+        assert faults, at
+
+
+# --- signatures ----------------------------------------------------------------------------------
+
+
+def keygen_says(days: VectorFolder, name: str) -> bool:
+    """Whether ``ssh-keygen`` by itself accepts a head, as the document has it."""
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(days.proof / "allowed_signers"), "-I", "feeder-tui"]
+    head = days.proof / name
+    done = subprocess.run(
+        [*command, "-n", "feeder-tui-proof", "-s", str(head / "head.json.sig")],
+        input=(head / "head.json").read_bytes(), capture_output=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+def test_a_wrong_key_is_told(days: VectorFolder, tmp_path: Path) -> None:
+    make_key(tmp_path / "other")
+    code, text = verify(days, str(days.archive), "--key", str(tmp_path / "other.pub"))
+    assert code == 1
+    assert text.count(": signature: it is of another key than the one given\n") == 2
+
+
+@pytest.mark.parametrize("content", ["", "words", "ssh-rsa AAAA", "-----BEGIN OPENSSH PRIVATE KEY-----"])
+def test_a_key_that_is_none_is_told(content: str, days: VectorFolder, tmp_path: Path) -> None:
+    (file := tmp_path / "words.pub").write_text(content)
+    with pytest.raises(SystemExit, match=r"words\.pub has no public key of the kind ssh-ed25519"):
+        verify(days, str(days.archive), "--key", str(file))
+
+
+def test_a_wrong_order_is_told(days: VectorFolder) -> None:
+    first, second = (days.proof / name for name, _, _ in HEADS)
+    first.rename(aside := days.proof / "aside")
+    second.rename(first)
+    aside.rename(second)
+    assert keygen_says(days, HEADS[0][0])  # a signature alone does not show it
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    for at, (name, _, _) in enumerate(HEADS):
+        assert f"head {name}: field number does not fit: {2 - at}\n" in text
+        assert f"head {name}: field previous does not fit" in text
+    assert f"head {HEADS[1][0]}: field time does not fit: 2026-02-02T08:41:07Z\n" in text
+
+
+def test_a_wrong_date_is_told(days: VectorFolder) -> None:
+    (days.proof / HEADS[1][0]).rename(days.proof / "000002-2026-02-02")
+    assert keygen_says(days, "000002-2026-02-02")
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    assert "head 000002-2026-02-02: field day does not fit: 2026-02-01\n" in text
+
+
+def test_a_changed_date_is_told_with_its_signature(days: VectorFolder) -> None:
+    head = days.proof / HEADS[1][0] / "head.json"
+    head.write_bytes(head.read_bytes().replace(b'"time":"2026-02-03', b'"time":"2026-02-04'))
+    assert not keygen_says(days, HEADS[1][0])
+    assert re.search("signature: .*incorrect signature", verify(days, str(days.archive))[1])
+
+
+def test_a_missing_head_is_told(days: VectorFolder) -> None:
+    shutil.rmtree(days.proof / HEADS[0][0])
+    assert keygen_says(days, HEADS[1][0])
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    assert text.startswith("head 000001 is missing\n")
+
+
+def test_a_signature_for_another_purpose_is_told(days: VectorFolder, tmp_path: Path) -> None:
+    home = days.proof / HEADS[1][0]
+    (copy := tmp_path / "head.json").write_bytes((home / "head.json").read_bytes())
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(tmp_path / "key"), "-n", "git", str(copy)]
+    subprocess.run(command, check=True, capture_output=True)
+    (home / "head.json.sig").write_bytes(copy.with_name("head.json.sig").read_bytes())
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    assert re.search("signature: .*namespace does not match", text), text
+
+
+def test_a_program_that_cannot_be_run_is_told(
+    days: VectorFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh-keygen").write_text("no program")
+    (tmp_path / "ssh-keygen").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    assert text.count(": signature: ssh-keygen cannot be used: ") == 2
+
+
+def test_where_there_is_no_ssh_keygen_the_last_line_shows_it(
+    days: VectorFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, text = verify(days, str(days.archive))
+    assert code == 0
+    assert text.splitlines()[-1].startswith("holds: (no ssh-keygen: no signatures), 2 heads, 1 leaves")
+
+
+def test_the_reference_has_the_same_heads(days: VectorFolder) -> None:
+    assert document.check_chain(document.read_folder(days.proof), days.digest_of(2)) == []
+    assert document.one_form(SECOND_HEAD.encode())["number"] == 2
