@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import lmdb
 import numpy as np
 from msgspec.structs import replace
 
@@ -26,6 +27,7 @@ from benchmarks.live import EXCHANGE, START, fill, say
 from tui_feeder.config import Application, Config, Exchange, Proof, TechnicalAnalysis, VolumeProfile
 from tui_feeder.engine.core.archive_file import FileKind, file_of
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
+from tui_feeder.engine.core.trade_ids import TradeIds
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.engine.proof.canonical import canonical_lines, locator
 from tui_feeder.engine.proof.folder import ProofFolder
@@ -138,6 +140,25 @@ def _steps(store: Store, names: Sequence[str]) -> list[float]:
     return [float(np.median(taken)) * 1000 for taken in (whole, lines, places)]
 
 
+def _bytes_of_ids(folder: Path) -> float:
+    """Bytes of the first and last trade id of a live minute in the store, keys and checksums too.
+
+    A busy day: some 30,000 trades a minute, whose ids are those of a symbol that trades for years.
+    """
+    path, dice, following = folder / "ids", np.random.default_rng(7), 8_149_080_393
+    store = Store(path, exchange=EXCHANGE)
+    for at in range(_YESTERDAY, _TODAY, MINUTE_MS):
+        trades = int(dice.integers(1, 60_000))
+        store.put_trade_ids([("BTCUSDT", at, TradeIds(following, following + trades - 1))]).result()
+        following += trades
+    kept = len(store.trade_ids("BTCUSDT", _YESTERDAY, _TODAY))
+    store.close()
+    with lmdb.open(str(path), readonly=True, max_dbs=16, lock=False) as opened:
+        state = opened.open_db(b"state", create=False)
+        with opened.begin() as txn:
+            return sum(len(key) + len(record) for key, record in txn.cursor(state)) / kept
+
+
 def measure() -> list[Figure]:
     names = [f"C{n}USDT" for n in range(_SYMBOLS)]
     lag = _Lag()
@@ -172,6 +193,7 @@ def measure() -> list[Figure]:
         size = sum(file.stat().st_size for file in head.path.iterdir()) / _SYMBOLS
         count = len(head.leaves())
         checked = _verified(proof.folder)
+        ids = _bytes_of_ids(home)
     calm, busy = percentile(lag.alone, 0.99), percentile(lag.signing, 0.99)
     return [
         Figure("symbol-days in the head", count, "", at_least=_SYMBOLS),
@@ -184,6 +206,7 @@ def measure() -> list[Figure]:
         Figure("its canonical lines", steps[1], "ms", at_most=10),
         Figure("its locator", steps[2], "ms", at_most=10),
         Figure("proof data of a symbol-day", size, "B", at_most=1_500),
+        Figure("first and last trade id of a live minute", ids, "B", at_most=6),
         Figure("signature, chain and leaves checked by Python alone", checked, "s", at_most=60),
     ]
 

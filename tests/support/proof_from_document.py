@@ -288,6 +288,16 @@ def make_leaf(
     return canonical_json(leaf)
 
 
+def leaf_of(symbol: str, day: str, revision: int = 1, zip_sha256: str = "") -> bytes:
+    """Added: a leaf of a day all of whose minutes are missing; of the daily zip where that has a digest."""
+    archive = {
+        "path": archive_path("usdm", symbol, day), "sha256": zip_sha256, "checksum": "", "etag": "",
+        "last_modified": "", "read": f"{day}T23:00:00Z",
+    }  # fmt: skip
+    sources = {"archive": archive if zip_sha256 else None, "minutes": {}, "rest": []}
+    return make_leaf("1.0", "usdm", symbol, day, day_rests(()), sources, revision)
+
+
 def check_leaf(leaf: bytes, zip_data: bytes | None) -> LeafCheck:
     """Recompute a leaf from itself and the zip of its path (None: it names none).
     Changed: without a file nothing is found again, and there is no `other`; that was to have all minutes."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from feed import NOON, configured, until
 from msgspec.structs import replace
+from proof_from_document import leaf_of
 from serving import SYMBOLS, exchange_at, serving
 
 from tui_feeder.configuration.sections import Proof
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.engine.proof.folder import ProofFolder, ProofWriter
-from tui_feeder.engine.proof.leaf import canonical_json
 
 BTC = "BTCUSDT"
 TODAY = NOON // DAY_MS * DAY_MS
@@ -69,15 +69,13 @@ async def test_what_makes_no_sense_is_refused_and_signed_days_are_those_of_the_f
             signing = pytest.importorskip("tui_feeder.engine.proof.signing")
             pytest.importorskip("cryptography", reason="needs the extra proof")
             writer = ProofWriter(proof.folder, signing.make_key(tmp_path / "key"))
-            leaf = canonical_json(
-                {"market": "usdm", "symbol": BTC, "day": "2026-03-09", "revision": 1, "counts": {"p": 1440}}
-            )
+            leaf = leaf_of(BTC, "2026-03-09")
             writer.append("2026-03-09", {"usdm/BTCUSDT": leaf}, "2026-03-10T01:00:00Z")
             writer.close()
             (head,) = (await feeder.get("/api/v1/proof"))["heads"]
             assert head["day"] == "2026-03-09"
             (shown,) = (await feeder.get("/api/v1/proof?day=2026-03-09"))["leaves"]
-            assert shown["counts"] == {"p": 1440}
+            assert shown["counts"] == {"m": 1_440}
             alone = await feeder.get(f"/api/v1/proof?day=2026-03-09&symbol={BTC}")
             assert alone == ProofFolder(proof.folder).leaf_file("2026-03-09", "usdm/BTCUSDT")
             assert alone["leaf"] == leaf.decode()

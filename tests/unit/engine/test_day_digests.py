@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
+from proof_from_document import leaf_of
 
 from tui_feeder.config import Config
 from tui_feeder.configuration.sections import Parquet, Proof
 from tui_feeder.engine.day_digests import digests_of
 from tui_feeder.engine.partitions.writer import Manifest, Partition
 from tui_feeder.engine.proof.folder import ProofWriter
-from tui_feeder.engine.proof.leaf import canonical_json
 
 DAY = 1_773_100_800_000  # 2026-03-10T00:00:00Z
 
@@ -30,15 +31,14 @@ def test_each_folder_gives_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "partitions/manifest").mkdir(parents=True)
     manifest = msgspec.json.encode(Manifest("2026-03-10", {"BTCUSDT": partition}))
     (tmp_path / "partitions/manifest/2026-03-10.json").write_bytes(manifest)
-    leaf = {"market": "usdm", "symbol": "BTCUSDT", "day": "2026-03-10", "revision": 1, "canonical": "ab" * 32,
-            "sources": {"archive": {"sha256": "ef" * 32}}}  # fmt: skip
+    leaf = leaf_of("BTCUSDT", "2026-03-10", zip_sha256="ef" * 32)
     writer = ProofWriter(tmp_path / "proof", make_key(tmp_path / "key"))
-    writer.append("2026-03-10", {"usdm/BTCUSDT": canonical_json(leaf)}, "2026-03-11T01:00:00Z")
+    writer.append("2026-03-10", {"usdm/BTCUSDT": leaf}, "2026-03-11T01:00:00Z")
     writer.close()
     found = digests_of(config, "BTCUSDT", DAY)
     assert list(found) == ["canonical bytes", "archive zip", "signed leaf", "partition"]
     assert (found["canonical bytes"], found["archive zip"], found["partition"]) == (
-        "ab" * 32,
+        json.loads(leaf)["canonical"],
         "ef" * 32,
         "cd" * 32,
     )

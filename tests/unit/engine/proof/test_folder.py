@@ -21,8 +21,7 @@ def signer(tmp_path: Path) -> Signer:
 
 
 def leaf(symbol: str, revision: int = 1, day: str = "2026-02-01") -> bytes:
-    rests, sources = proof_from_document.day_rests(()), {"archive": None, "minutes": {}, "rest": []}
-    return proof_from_document.make_leaf("1.0", "usdm", symbol, day, rests, sources, revision)
+    return proof_from_document.leaf_of(symbol, day, revision)
 
 
 def test_heads_are_chained_and_their_leaves_sorted(tmp_path: Path, signer: Signer) -> None:
