@@ -496,13 +496,14 @@ def _head(home: Path, faults: list[str]) -> tuple[bytes | None, dict[str, Any]]:
         return raw, {}
 
 
-def _leaves(home: Path, faults: list[str]) -> list[tuple[str, bytes, dict[str, Any]]]:
-    """Hash, bytes and fields of the leaves of a head; without fields where a leaf has a fault."""
-    found, text, lines = [], _read_part(home / "leaves.txt", LEAVES, faults), list[tuple[str, bytes]]()
+def _leaves(home: Path, faults: list[str]) -> list[tuple[str, bytes, dict[str, Any]]] | None:
+    """Hash, bytes and fields of the leaves of a head, without fields where a leaf has a fault; or None."""
+    found = []
     try:
-        lines = split_leaves(text or b"")
+        lines = split_leaves(read_file(home / "leaves.txt", LEAVES))
     except ValueError as error:
         faults.append(str(error))
+        return None
     for number, (stated, raw) in enumerate(lines, 1):
         leaf, named = dict[str, Any](), re.search(rb'"symbol":"([^"\\]{1,64})"', raw)
         try:
@@ -549,7 +550,8 @@ def _chain(folder: Path, key: str) -> _Chain:
             chain.wrong.append(f"head{more} missing")
         raw, head = _head(folder / name, faults)
         signature = _read_part(folder / name / "head.json.sig", SIGNATURE, faults)
-        leaves = _leaves(folder / name, faults)
+        lines = _leaves(folder / name, faults)
+        leaves = lines or []
         hashes = [now for now, _, _ in leaves]
         if raw is not None and signature is not None:
             faults += _signature_faults(raw, signature, key)
@@ -560,12 +562,13 @@ def _chain(folder: Path, key: str) -> _Chain:
                 "day": days == {name[-10:]},
                 "time": time_before <= head["time"] > head["day"] + "T24",
                 "previous": previous in ("", head["previous"]),
-                "leaves": head["leaves"] == len(leaves),
-                "root": head["root"] == _root(hashes),
+                "leaves": lines is None or head["leaves"] == len(leaves),
+                "root": lines is None or head["root"] == _root(hashes),
             }
             faults += [f"field {field} does not fit: {head[field]}" for field in fits if not fits[field]]
             time_before = head["time"]
-            faults += _order_faults(head, [(_place(leaf), leaf) for _, _, leaf in leaves if leaf], last)
+            if lines is not None:
+                faults += _order_faults(head, [(_place(leaf), leaf) for _, _, leaf in leaves if leaf], last)
         for now, content, leaf in leaves:
             if leaf:
                 chain.leaves[_place(leaf)] = content
