@@ -71,7 +71,7 @@ def make_plan(
         ]
         files.extend(days)
         rest = rest.union(left.subtract(Coverage([(file.start, file.end) for file in days])))
-    return Plan(tuple(sorted(files, key=lambda file: file.start)), rest)
+    return Plan(tuple(sorted(files)), rest)
 
 
 def rest_pages(ranges: Coverage, minutes: int) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -140,6 +141,20 @@ def test_a_long_range_takes_days_then_months_then_days_then_pages() -> None:
             (ms("2024-05-16"), ms("2024-05-16T08:59")),
         ]
     )
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_months_are_those_of_utc_wherever_the_machine_is(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        plan = planned(span(ms("2024-01-30"), ms("2024-04-01")), now=ms("2024-05-01"), threshold=1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [file.start for file in plan.files] == [
+        ms(f"2024-{day}") for day in ("01-30", "01-31", "02-01", "03-01")
+    ]
 
 
 def test_what_a_monthly_file_lacked_is_planned_by_days_and_then_by_pages() -> None:

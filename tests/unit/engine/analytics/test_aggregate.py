@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, TRIED_MONTHS, candle, candle_lists, real_month, walk
 
-from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, aggregate
+from tui_feeder.engine.analytics.aggregate import Bar, LiveBar, aggregate, buckets, sum_in
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, Rows, to_candles, to_rows
+from tui_feeder.engine.core.coverage import Coverage
 
 TIMEFRAMES = (60, 180, 300, 900, 3600, 14400, 86400)
 
@@ -71,19 +72,28 @@ def test_long_history_with_holes_gives_the_same_bits_both_ways(timeframe: int) -
     assert [bar.minutes for bar in done] == bars.minutes.tolist()
 
 
-def test_sums_keep_decimal_digits() -> None:
-    candles = [candle(i, 1, 1, 1, 1, volume) for i, volume in enumerate((0.1, 0.2, 0.3, 0.1, 0.2))]
+def of_volumes(minute: int, *volumes: float) -> Candle:
+    volume, quote, taker, taker_quote = volumes
+    return Candle(MIDNIGHT + minute * MINUTE_MS, 1, 1, 1, 1, volume, quote, 1, taker, taker_quote)
+
+
+@pytest.mark.parametrize("field", ["volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"])
+def test_sums_keep_decimal_digits(field: str) -> None:
+    candles = [of_volumes(i, *[volume] * 4) for i, volume in enumerate((0.1, 0.2, 0.3, 0.1, 0.2))]
     (bar,) = live(candles, 300)
-    assert bar.candle.volume == 0.9  # a plain float sum gives 0.9000000000000001
-    assert aggregate(to_rows(candles), 300).rows["volume"][0] == 0.9
+    assert getattr(bar.candle, field) == 0.9  # a plain float sum gives 0.9000000000000001
+    assert aggregate(to_rows(candles), 300).rows[field][0] == 0.9
 
 
-@given(st.lists(st.decimals(0, 10**6, places=3), min_size=240, max_size=240))
+@given(st.lists(st.tuples(*[st.decimals(0, 10**6, places=3)] * 4), min_size=240, max_size=240))
 @settings(max_examples=examples(30), deadline=None)
-def test_a_long_sum_equals_the_decimal_sum(volumes: list[Decimal]) -> None:
-    candles = [candle(i, 1, 1, 1, 1, float(volume)) for i, volume in enumerate(volumes)]
+def test_a_long_sum_equals_the_decimal_sum(volumes: list[tuple[Decimal, ...]]) -> None:
+    candles = [of_volumes(i, *map(float, each)) for i, each in enumerate(volumes)]
     (bar,) = live(candles, 14400)
-    assert bar.candle.volume == float(sum(volumes))
+    made = bar.candle
+    assert (
+        made.volume, made.quote_volume, made.taker_buy_volume, made.taker_buy_quote_volume
+    ) == tuple(float(sum(each)) for each in zip(*volumes, strict=True))  # fmt: skip
 
 
 def test_a_bar_completes_with_the_candle_of_its_last_minute() -> None:
@@ -135,9 +145,115 @@ def test_bars_can_be_made_of_longer_bars() -> None:
     for name in ("open_time", "open", "high", "low", "close", "trades", "volume"):
         assert np.array_equal(from_five.rows[name], from_one.rows[name]), name
     assert np.array_equal(from_five.minutes, from_one.minutes)
+    assert from_five.minutes.dtype == np.int64
 
 
 @pytest.mark.parametrize(("timeframe", "source"), [(7 * 60, 60), (30, 60), (900, 600), (172_800, 60)])
 def test_timeframes_that_do_not_fit_are_refused(timeframe: int, source: int) -> None:
     with pytest.raises(ValueError, match="is not a timeframe"):
         aggregate(walk(10), timeframe, source)
+    with pytest.raises(ValueError, match="is not a timeframe"):
+        LiveBar(timeframe if source == 60 else 420)
+
+
+def counted(
+    candles: list[Candle], timeframe: int, listed: int, omitted: Coverage
+) -> dict[int, tuple[int, int]]:
+    """By opening of a bar: minutes that are there or before the listing, and those that never were."""
+    found = {}
+    for opening in {c.open_time - c.open_time % (timeframe * 1000) for c in candles}:
+        minutes = set(range(opening, opening + timeframe * 1000, MINUTE_MS))
+        there = {c.open_time for c in candles} & minutes
+        before = {minute for minute in minutes if minute < listed} if listed in minutes else set()
+        if not there & before:
+            there |= before
+        found[opening] = (len(there), len({minute for minute in minutes if minute in omitted}))
+    return found
+
+
+@given(
+    candle_lists(),
+    st.sampled_from(TIMEFRAMES[1:]),
+    st.integers(-20, 300),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 200)), max_size=3),
+)
+@settings(max_examples=examples(300, share=4), deadline=None)
+def test_minutes_before_the_listing_and_those_the_exchange_never_had_are_not_missing(
+    candles: list[Candle], timeframe: int, offset: int, stretches: list[tuple[int, int]]
+) -> None:
+    first = candles[0].open_time
+    listed = first + offset * MINUTE_MS
+    omitted = Coverage((first + a * MINUTE_MS, first + (a + n) * MINUTE_MS) for a, n in stretches)
+    omitted = omitted.subtract(Coverage((c.open_time, c.open_time + MINUTE_MS) for c in candles))
+    expected = counted(candles, timeframe, listed, omitted)
+    bars = aggregate(to_rows(candles), timeframe, listed=listed, omitted=omitted)
+    assert (bars.minutes.dtype, bars.omitted.dtype) == (np.int64, np.int64)
+    live_bar = LiveBar(timeframe, listed, omitted)
+    done = [bar for c in candles for bar in live_bar.add(c)]
+    for at, bar in enumerate(done):
+        minutes, never = expected[bar.candle.open_time]
+        assert (bar.minutes, bar.omitted) == (minutes, never)
+        assert (bars.minutes[at], bars.omitted[at]) == (minutes, never)
+        assert bar.lacking == timeframe // 60 - minutes - never
+        assert isinstance(bar.lacking, int)
+        assert bar.partial == bars.partial[at] == (minutes + never < timeframe // 60)
+
+
+@pytest.mark.parametrize("timeframe", [180, 3600])
+def test_a_bar_goes_on_from_its_saved_state_with_the_same_bits(timeframe: int) -> None:
+    rows = walk(300, seed=9)
+    candles = to_candles(rows)
+    for at in (0, 1, 2, 59, 60, 61, 200):
+        saved, restored = LiveBar(timeframe), LiveBar(timeframe)
+        for c in candles[:at]:
+            saved.add(c)
+        restored.restore(saved.state())
+        assert [restored.add(c) for c in candles[at:]] == [saved.add(c) for c in candles[at:]]
+        assert restored.state() == saved.state()
+
+
+def test_the_state_of_a_bar_in_progress_is_what_its_candles_come_to() -> None:
+    bar = LiveBar(300)
+    assert bar.state() == (0, 0, 0, (0.0,) * 4, (0.0,) * 4, (0.0,) * 4)
+    for i in range(4):
+        bar.add(of_volumes(i, 0.1, 0.2, 0.3, 0.4))
+    end, minutes, trades, prices, sums, _ = bar.state()
+    assert (end, minutes, trades, prices) == (MIDNIGHT + 5 * MINUTE_MS, 4, 4, (1, 1, 1, 1))
+    assert sums == pytest.approx((0.4, 0.8, 1.2, 1.6))
+
+
+@given(candle_lists(), st.sampled_from(TIMEFRAMES[1:]))
+def test_rows_are_divided_where_bars_begin_and_what_is_in_progress_is_left_over(
+    candles: list[Candle], timeframe: int
+) -> None:
+    rows, span = to_rows(candles), timeframe * 1000
+    parts = buckets(rows, timeframe)
+    opening = rows["open_time"] // span * span
+    whole = rows["open_time"][-1] + MINUTE_MS == opening[-1] + span
+    assert parts.rest == (len(rows) if whole else np.searchsorted(opening, opening[-1]))
+    assert parts.open_times.tolist() == sorted(set(opening[: parts.rest].tolist()))
+    assert parts.starts.tolist() == np.searchsorted(opening, parts.open_times).tolist()
+    assert parts.ends.tolist() == np.searchsorted(opening, parts.open_times, side="right").tolist()
+    sums = sum_in("volume", rows, parts, timeframe)
+    assert sums.tolist() == pytest.approx([
+        rows["volume"][a:b].sum() for a, b in zip(parts.starts, parts.ends, strict=True)
+    ])  # fmt: skip
+
+
+def test_no_rows_are_no_bars() -> None:
+    parts = buckets(walk(0), 300)
+    assert (len(parts.open_times), len(parts.starts), len(parts.ends), parts.rest) == (0, 0, 0, 0)
+
+
+def test_a_minute_is_a_bar_of_its_own_and_lacks_nothing() -> None:
+    rows = walk(3)
+    bars = aggregate(rows, 60)
+    assert bars.rows.tobytes() == rows.tobytes()
+    assert (bars.minutes.dtype, bars.minutes.tolist(), bars.omitted.tolist()) == (
+        np.int64,
+        [1, 1, 1],
+        [0, 0, 0],
+    )
+    assert LiveBar(60).add(to_candles(rows)[1]) == (Bar(to_candles(rows)[1], 60, 1),)
+    bars.rows["close"] = 0
+    assert rows["close"].all()

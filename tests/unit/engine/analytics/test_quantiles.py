@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import MIDNIGHT, candle_lists, fil, walk
 
-from tui_feeder.engine.analytics.quantiles import FIELDS, PROBABILITIES, Quartet, VolumeQuantiles
+from tui_feeder.engine.analytics.quantiles import (
+    FIELDS,
+    MOST_AHEAD_MS,
+    PROBABILITIES,
+    Quartet,
+    VolumeQuantiles,
+)
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Candle, Rows, to_candles, to_rows
 
 
@@ -156,3 +162,165 @@ def test_symbols_that_start_together_ask_for_leaving_candles_in_different_minute
                 live.expire(rows[slice(*np.searchsorted(rows["open_time"], span))], span[1])
     assert sum(asked.values()) >= 600
     assert max(asked.values()) <= 20
+
+
+def of_one(volume: float, taker: float, trades: int) -> dict[str, Quartet]:
+    """The quantiles of one candle, which are the same added and loaded."""
+    rows = walk(1)
+    rows["volume"], rows["taker_buy_volume"], rows["trades"] = volume, taker, trades
+    live, loaded = VolumeQuantiles(1), VolumeQuantiles(1)
+    live.add(to_candles(rows)[0])
+    with np.errstate(all="raise"):
+        loaded.load(rows, MIDNIGHT)
+    assert live.quartets == loaded.quartets
+    assert live.quartets is not None
+    return live.quartets
+
+
+@given(st.floats(1e-8, 1e12), st.floats(0, 1), st.integers(1, 10**7))
+def test_what_stands_for_a_value_is_within_a_256th_of_it(volume: float, share: float, trades: int) -> None:
+    found = of_one(volume, volume * share, trades)
+    values = dict(zip(FIELDS, (volume, volume * share, volume / trades, trades), strict=True))
+    for name, value in values.items():
+        assert len(set(found[name])) == 1
+        assert found[name][0] == pytest.approx(value, rel=1 / 256), name
+    if trades < 256:
+        assert found["trade_count"][0] == trades
+
+
+def test_minutes_without_a_taker_or_without_a_trade() -> None:
+    assert of_one(10.0, 0.0, 4)["taker_buy_volume"] == (0.0,) * 4
+    assert of_one(10.0, 0.0, 4)["avg_trade"][0] == pytest.approx(2.5, rel=1 / 256)
+    assert set(of_one(0.0, 0.0, 0)) == set(FIELDS) - {"avg_trade"}
+
+
+def test_a_field_whose_values_span_twenty_powers_of_two_takes_five_kilobytes() -> None:
+    rows = walk(1_440)
+    for name in ("volume", "taker_buy_volume"):
+        rows[name] = np.geomspace(1, 1 << 20, len(rows))
+    rows["trades"] = 1
+    loaded = VolumeQuantiles(60)
+    loaded.load(rows, int(rows["open_time"][-1]))
+    assert 3 * 5_120 <= loaded.size <= 3 * 5_200 + 20
+
+
+def counts(quantiles: VolumeQuantiles) -> list[tuple[str, list[int]]]:
+    """What the histograms count, without the room they keep."""
+    return [(code, [n for n in memoryview(raw).cast(code) if n]) for code, raw, _ in quantiles.state()[2]]
+
+
+@pytest.mark.parametrize("count", [65_534, 65_535, 65_536])
+def test_a_bucket_counts_on_where_two_bytes_end(count: int) -> None:
+    """Other minutes leave while its own come."""
+    size = 46 * 1_440
+    rows = walk(1)[np.zeros(size + 10, dtype=int)].copy()
+    rows["open_time"] = MIDNIGHT + np.arange(len(rows)) * MINUTE_MS
+    rows["volume"], rows["trades"], rows["taker_buy_volume"] = 5.0, 3, 2.0
+    rows["trades"][: size - count] = 7
+    live, loaded = VolumeQuantiles(46), VolumeQuantiles(46)
+    live.load(rows[:size], int(rows["open_time"][size - 1]))
+    feed(live, rows, size)
+    loaded.load(rows, int(rows["open_time"][-1]))
+    assert counts(live) == counts(loaded)
+    assert counts(live)[3] == ("I", [count + 10, size - count - 10])
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((1, 1, 1, 200, 719, 1_441)),
+            st.sampled_from((0, 0, 1e-3, 1, 7, 7.05, 1e4)),
+            st.sampled_from((0, 1, 199, 200, 201)),
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    st.integers(0, 25),
+)
+@settings(max_examples=examples(200), deadline=None)
+def test_looked_up_after_every_minute_it_is_what_all_at_once_gives(
+    minutes: list[tuple[int, float, int]], at: int
+) -> None:
+    rows = walk(1)[np.zeros(len(minutes), dtype=int)].copy()
+    gaps, rows["volume"], rows["trades"] = zip(*minutes, strict=True)
+    rows["open_time"] = MIDNIGHT + np.cumsum(gaps) * MINUTE_MS
+    rows["taker_buy_volume"] = rows["volume"] / 2
+    live = VolumeQuantiles(1)
+    if rows[:at].size:
+        live.load(rows[:at], int(rows["open_time"][:at][-1]))
+    for end in range(at + 1, len(rows) + 1):
+        feed(live, rows[:end], end - 1)
+        loaded = VolumeQuantiles(1)
+        loaded.load(rows[:end], int(rows["open_time"][end - 1]))
+        assert live.quartets == loaded.quartets
+        check(live.quartets, rows[:end], int(rows["open_time"][end - 1]), 1)
+        assert counts(live) == counts(loaded)
+
+
+@pytest.mark.parametrize("minutes", [60, 32, 15])
+def test_while_one_leaves_for_each_that_comes_it_is_what_all_at_once_gives(minutes: int) -> None:
+    """As in a full window from minute to minute, where a result stands as long as none can have moved."""
+    count = DAY_MS // MINUTE_MS // minutes
+    random = np.random.default_rng(minutes)
+    rows = walk(1)[np.zeros(5 * count + 100, dtype=int)].copy()
+    rows["open_time"] = MIDNIGHT + np.arange(len(rows)) * minutes * MINUTE_MS
+    rows["volume"] = random.integers(1, 7, len(rows))
+    rows["taker_buy_volume"] = random.choice((0.0, 0.2, 3.0), len(rows))
+    rows["trades"] = random.choice((1, 1, 1, 2, 50), len(rows))
+    live = VolumeQuantiles(1)
+    live.load(rows[:count], int(rows["open_time"][count - 1]))
+    for end in range(count + 1, len(rows) + 1):
+        feed(live, rows[:end], end - 1)
+        loaded = VolumeQuantiles(1)
+        loaded.load(rows[:end], int(rows["open_time"][end - 1]))
+        assert live.quartets == loaded.quartets
+
+
+def test_an_added_value_takes_the_room_of_its_power_of_two_alone() -> None:
+    rows = walk(1)
+    for volume in (1e-7, 1e12):
+        rows["volume"] = rows["taker_buy_volume"] = volume
+        live = VolumeQuantiles(1)
+        live.add(to_candles(rows)[0])
+        assert live.size <= 4 * 2 * (2 + 128)
+
+
+@pytest.mark.parametrize("at", [1, 700, 1_440, 1_700, 3_000])
+def test_it_goes_on_from_its_saved_state(at: int) -> None:
+    rows = walk(4_000, seed=8)
+    saved = VolumeQuantiles(1, "AUSDT")
+    feed(saved, rows[:at])
+    restored = VolumeQuantiles(1, "AUSDT")
+    restored.restore(saved.state())
+    # What was read ahead is read again.
+    for step in range(at, len(rows), 500):
+        part = rows[: step + 500]
+        feed(restored, part, step)
+        feed(saved, part, step)
+        assert restored.quartets == saved.quartets
+        check(restored.quartets, part, int(part["open_time"][-1]), 1)
+    assert counts(restored) == counts(saved)
+
+
+def test_stretches_that_leave_are_asked_for_four_to_eight_hours_ahead_each_once() -> None:
+    rows = walk(5 * 1_440, seed=3)
+    ahead = set()
+    for number in range(40):
+        live = VolumeQuantiles(1, f"C{number}USDT")
+        live.load(rows[:1_440], int(rows["open_time"][1_439]))
+        until = None
+        for minute in rows["open_time"][1_440:].tolist():
+            span = live.leaving(minute)
+            leaves = minute + MINUTE_MS - DAY_MS
+            if span is None:
+                assert until is None or leaves <= until
+                continue
+            assert span[0] == leaves - MINUTE_MS
+            assert until in (None, span[0])
+            length = span[1] - leaves
+            assert 240 * MINUTE_MS <= length < MOST_AHEAD_MS == 480 * MINUTE_MS
+            assert until or span[0] == MIDNIGHT + length
+            until = span[1]
+            ahead.add(length)
+            live.expire(rows[slice(*np.searchsorted(rows["open_time"], span))], span[1])
+    assert len(ahead) > 30

@@ -108,6 +108,33 @@ def test_minute_after_minute_gives_the_same_set_as_all_at_once(order: list[int])
     assert grown == from_set(order)
 
 
+@given(intervals, st.integers(1, 20))
+def test_parts_are_full_but_the_last_and_together_the_set_in_order_of_time(raw: Intervals, most: int) -> None:
+    parts = [sorted(minutes_of(part)) for part in of(raw).parts(most)]
+    wanted = sorted(plain(raw))
+    assert parts == [wanted[at : at + most] for at in range(0, len(wanted), most)]
+
+
+@given(intervals, st.integers(1, 6))
+def test_the_shortest_holes_are_filled_until_few_enough_intervals_are_left(raw: Intervals, most: int) -> None:
+    coverage = of(raw)
+    coarse = coverage.coarse(most)
+    assert_canonical(coarse)
+    assert len(coarse) == min(len(coverage), most)
+    assert not coverage.subtract(coarse)
+    holes = coverage.missing(coverage.start, coverage.end) if coverage else EMPTY
+    lengths = sorted((b - a, a, b) for a, b in holes)
+    assert coarse == coverage.union(Coverage((a, b) for _, a, b in lengths[: len(coverage) - len(coarse)]))
+
+
+@given(intervals, st.integers(1, 6))
+def test_the_longest_intervals_are_kept_and_of_equal_ones_the_later(raw: Intervals, most: int) -> None:
+    coverage = of(raw)
+    kept = coverage.longest(most)
+    assert_canonical(kept)
+    assert set(kept) == set(sorted(coverage, key=lambda part: (part[1] - part[0], part[0]))[-most:])
+
+
 @pytest.mark.parametrize("bad", [(0, 1), (30_000, 60_000), (120_000, 60_000)])
 def test_what_is_not_an_interval_of_whole_minutes_is_refused(bad: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="not an interval of whole minutes"):
@@ -125,3 +152,8 @@ def test_a_span_that_ends_before_it_starts_is_empty() -> None:
     assert not span(60_000, 60_000)
     assert span(0, 120_000).start == 0
     assert span(0, 120_000).end == 120_000
+
+
+def test_a_set_equals_no_other_thing() -> None:
+    assert Coverage([(0, 60_000)]) != ((0, 60_000),)
+    assert EMPTY != ()
