@@ -18,7 +18,8 @@ from commanding import environment
 from feed import NOON, exchange_at
 from mirrored import connected
 from places import ROOT
-from services import Kafka, Postgres, Service, fetch_jars, free_port
+from ports import free_port
+from services import Kafka, Postgres, Service, fetch_jars
 from sinking import read_records
 from starting import running
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -75,12 +74,6 @@ async def serving(
         assert await asyncio.to_thread(engine.join, 30)
         if engine.error is not None:
             raise engine.error
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 SYMBOLS = ["BTCUSDT", "币安人生USDT"]

@@ -45,7 +45,7 @@ def in_force(engine: EngineThread) -> tuple[Rule, ...]:
 
 def seen(engine: EngineThread, count: int) -> Snapshot:
     """A snapshot with so many rules."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len((snapshot := engine.monitor.snapshot()).alert_rules.rules) != count:
         assert time.monotonic() < deadline
         time.sleep(0.02)

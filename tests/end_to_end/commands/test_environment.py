@@ -25,7 +25,7 @@ import pytest
 from command_line import COMMANDS as WORDS
 from commanding import COMMAND
 from places import ROOT
-from serving import free_port
+from ports import free_port
 from terminals import Terminal
 
 EVERY = 1 if os.environ.get("ODD") == "all" else 7 if examples.thorough else 24

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from places import ROOT
+from ports import free_port
 from terminals import Terminal
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -81,12 +82,6 @@ def made_key(path: Path) -> Path:
     assert keygen is not None
     subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
     return path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 @pytest.fixture

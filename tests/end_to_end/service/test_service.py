@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fake_monitor import FakeMonitor, with_trades
 from feed import NOON, configured, until
 from msgspec import structs
 from places import DOCS, ROOT
+from ports import free_port
 from preloaded import AsyncProcess, start_process
 from prometheus_client.parser import text_string_to_metric_families
 from serving import serving
@@ -170,9 +171,17 @@ async def test_what_fails_ready_for_the_store_is_in_state_status_and_on_the_scre
 async def test_an_engine_that_hangs_is_down_and_one_that_goes_on_is_well(tmp_path: Path) -> None:
     async with exchange_at(NOON) as exchange, serving(configured(exchange, SYMBOLS), tmp_path) as feeder:
         await feeder.until_ready(True)
-        feeder.engine.call(lambda: time.sleep(6))
-        await asyncio.sleep(0.6)
+        hangs, goes_on = threading.Event(), threading.Event()
+
+        def hang() -> None:
+            hangs.set()
+            goes_on.wait(60)
+
+        feeder.engine.call(hang)
+        assert await asyncio.to_thread(hangs.wait, 60)
+        await asyncio.sleep(0.6)  # the last answer is young enough for so long
         body = await feeder.get("/health", 503)
+        goes_on.set()
         assert (body["status"], body["reason"]) == ("down", "the engine did not answer within 2 s")
         for _ in range(200):
             if (await feeder.get("/health", None))["status"] == "ok":
@@ -469,12 +478,6 @@ def test_latencies_are_counted_in_their_classes() -> None:
     assert len(counts) == len(BOUNDS) + 1
     assert (counts[0], counts[1], counts[-2], counts[-1]) == (3, 1, 2, 2)
     assert latency.counted().total == pytest.approx(0.005 + 0.0051 + 900.0 + 1e9)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 async def test_the_command_serves_where_it_is_told_and_a_second_one_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -45,14 +45,32 @@ async def closes(socket: ClientConnection, count: int, symbol: str = "BTCUSDT") 
     return found
 
 
-async def heard(socket: ClientConnection, seconds: float) -> list[dict[str, Any]]:
-    """The events of a span of real time."""
-    found: list[dict[str, Any]] = []
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                found.append(json.loads(await socket.recv())["data"])
-    return found
+Events = list[dict[str, Any]]
+
+
+async def heard(
+    socket: ClientConnection, seconds: float, enough: Callable[[Events], object] = lambda _: True
+) -> Events:
+    """The events of a span of real time, which lasts until they are enough."""
+    found: Events = []
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while True:
+                        found.append(json.loads(await socket.recv())["data"])
+            if enough(found):
+                return found
+
+
+def updates_of(events: Events) -> Events:
+    """Those of minutes that go on."""
+    return [event for event in events if not event["k"]["x"]]
+
+
+def closing_frames(events: Events, symbol: str) -> Events:
+    """The closing frames of a symbol."""
+    return [event for event in events if event["s"] == symbol and event["k"]["x"]]
 
 
 async def drained(socket: ClientConnection) -> None:
@@ -95,7 +113,7 @@ async def test_subscriptions_made_under_ack_without_data_stay_empty_while_their_
             await closes(after, 2)
         exchange.faults.switch_on("ack-without-data", "ETHUSDT")
         async with listen(exchange) as half:
-            assert {event["s"] for event in await heard(half, 0.4)} == {"BTCUSDT"}
+            assert {event["s"] for event in await heard(half, 0.4, len)} == {"BTCUSDT"}
 
 
 async def test_silence_lasts_its_time_and_touches_its_symbol_alone() -> None:
@@ -120,10 +138,13 @@ async def test_no_closing_frame_comes_though_updates_do() -> None:
     async with exchange_at(120) as exchange, listen(exchange) as socket:
         exchange.faults.switch_on("no-close-frame", "BTCUSDT")
         await drained(socket)
-        events = await heard(socket, 1.8)
-        assert not [e for e in events if e["s"] == "BTCUSDT" and e["k"]["x"]]
-        assert len({e["k"]["t"] for e in events if e["s"] == "BTCUSDT"}) >= 2
-        assert [e for e in events if e["s"] == "ETHUSDT" and e["k"]["x"]]
+
+        def enough(events: Events) -> bool:
+            minutes = {event["k"]["t"] for event in events if event["s"] == "BTCUSDT"}
+            return len(minutes) >= 3 and bool(closing_frames(events, "ETHUSDT"))
+
+        events = await heard(socket, 0.6, enough)
+        assert not closing_frames(events, "BTCUSDT")
 
 
 @pytest.mark.parametrize("seconds", [3, 35])
@@ -154,8 +175,7 @@ async def test_frames_come_twice_and_closing_frames_a_third_time() -> None:
         assert first == second
         assert third["k"] == first["k"]
         assert third["E"] >= first["E"] + 3_000
-        updates = [e for e in await heard(socket, 0.3) if not e["k"]["x"]]
-        assert updates
+        updates = updates_of(await heard(socket, 0.3, lambda found: len(updates_of(found)) > 4))
         assert all(updates.count(e) == 2 for e in updates[2:-2])
 
 
@@ -302,8 +322,7 @@ async def test_bad_values_take_turns_and_may_leave_updates_alone() -> None:
         bad = await closes(socket, 5)
         assert [e["k"]["c"] for e in bad].count("NaN") == 1
         assert [e["k"]["i"] for e in bad].count("5m") == 1
-        updates = [e["k"] for e in await heard(socket, 0.4) if not e["k"]["x"]]
-        assert updates
+        updates = [event["k"] for event in updates_of(await heard(socket, 0.4, updates_of))]
         assert all(float(k["l"]) <= float(k["c"]) <= float(k["h"]) and k["i"] == "1m" for k in updates)
 
 
@@ -314,7 +333,13 @@ async def test_frames_stop_with_the_next_minute_when_trade_does(name: str) -> No
         exchange.faults.switch_on(name, "BTCUSDT" if name == "delist" else None)
         last = exchange.faults.active()[0].begins // MINUTE * MINUTE
         await asyncio.sleep(0.3)
-        events = await heard(socket, 0.5)
+
+        def enough(events: Events) -> bool:
+            goes_on = any(event["s"] == "ETHUSDT" and event["k"]["t"] > last for event in events)
+            ended = any(frame["k"]["t"] == last for frame in closing_frames(events, "BTCUSDT"))
+            return ended and (goes_on or name == "outage")
+
+        events = await heard(socket, 0.5, enough)
         assert max(e["k"]["t"] for e in events if e["s"] == "BTCUSDT") == last
         closed = [e for e in events if e["s"] == "BTCUSDT" and e["k"]["x"] and e["k"]["t"] == last]
         assert len(closed) == 1

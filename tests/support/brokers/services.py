@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from authority import Authority
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRATCH = ROOT / ".services"
@@ -40,13 +41,6 @@ def scratch() -> Path:
 
 class Unavailable(Exception):
     """This machine lacks what the service needs; the message says what."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:
