@@ -28,6 +28,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.footprint import BAR, FOOT, TALL_FOOT, foot_names, paint_footprint, top_row
 from tui_feeder.widgets.histogram import paint_profile, paint_sides, profile_levels
+from tui_feeder.widgets.lines import state_parts
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.scale import PriceScale
@@ -232,7 +233,7 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         rule, found = self.palette.glyphs.rule, self._view
         parts: list[Part] = [
             (rule * 2, Role.FAINT), (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
-            (" bought x sold ", Role.MUTED),
+            *state_parts(view), (" bought x sold ", Role.MUTED),
         ]  # fmt: skip
         if found is None:
             parts.append((" nothing was traded here, or profiles are off ", Role.WARN))

@@ -22,6 +22,7 @@ from tui_feeder.widgets.panel import Panel
 _SLICE = 20
 _SLICES = 20
 _MAP_TOP = 2  # row
+_WITH_NAME = 100  # cells from which the first line names the screen
 _REPAINT_SECONDS = 0.95  # between two paintings that nobody asked for
 
 
@@ -110,8 +111,9 @@ class MapScreen(FilteredSymbolsScreen, inherit_bindings=False):
             (" market map ", Role.STRONG), (f"size: root of 24h volume, {shown_by}:", Role.MUTED),
             (head, Role.STRONG),
         ]  # fmt: skip
-        if width < 60:
-            parts = [(head, Role.STRONG)]
+        if width < _WITH_NAME:
+            parts = parts[1:] if width >= 60 else [(head, Role.STRONG)]
+            parts[0] = (" " + parts[0][0].lstrip(), parts[0][1])
         if shown < count:
             parts.append((f" {shown} of {count} shown ", Role.WARN))
         return _fitting(parts, legend(self.color_by, self.palette), width, self.palette.glyphs.wall)

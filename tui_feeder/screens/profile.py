@@ -20,6 +20,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.histogram import paint_profile, paint_sides
+from tui_feeder.widgets.lines import state_parts
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.scale import PriceScale, price_scale
@@ -181,6 +182,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         first = self._profiles[0] if self._profiles else None
         glyphs = self.palette.glyphs
         parts: list[Part] = [(glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG)]
+        parts += state_parts(view)
         if width >= _WITH_TITLE:
             parts.append((" volume at price, UTC days ", Role.MUTED))
         if first is not None and first.bought is not None:

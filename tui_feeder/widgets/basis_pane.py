@@ -97,7 +97,10 @@ class BasisPane:
         """
         known = self.values[~np.isnan(self.values)]
         highest, least = (float(known.max()), float(known.min())) if len(known) else (math.nan, math.nan)
-        texts = {0: (_bp_text(highest), Role.MUTED), rows - 1: (_bp_text(least), Role.MUTED)}
+        texts = {
+            0: (_named("max", _bp_text(highest), width - 1), Role.MUTED),
+            rows - 1: (_named("min", _bp_text(least), width - 1), Role.MUTED),
+        }
         if rows > 2:
             texts[rows // 2] = f"{_bp_text(self.now(snapshot))} bp", Role.STRONG
         strips = []
@@ -128,3 +131,8 @@ class BasisPane:
 
 def _bp_text(value: float) -> str:
     return cells.UNKNOWN if math.isnan(value) else f"{value:+.1f}"
+
+
+def _named(name: str, text: str, width: int) -> str:
+    """The text with its name before it where there is room: the present value may lie beyond both."""
+    return f"{name} {text}" if len(name) + 1 + len(text) <= width else text

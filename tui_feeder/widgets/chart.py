@@ -184,7 +184,7 @@ class Chart:
         """The title, written again when a bar completes or something else of it changes."""
         width, state = size.width + size.profile, timeframe_of(view, timeframe)
         key = (view.symbol, state, self.end, width, id(palette), view.profile_note, view.price_decimals,
-               self.log, self.compared)  # fmt: skip
+               view.state, self.log, self.compared)  # fmt: skip
         if key != self._titled[0]:
             how = [f"vs {self.compared}"] if self.compared is not None else []
             how += ["log scale"] if self.log else []

@@ -137,7 +137,11 @@ class DeltaPane:
             texts[at] = (cells.signed_text(float(self.cvd[-1])), Role.STRONG)
         if rows > 1:
             most = float(np.abs(self.deltas).max()) if known else math.nan
-            texts[self._cvd_rows(rows)] = (f"+-{cells.count_text(most)}" if known else "delta", Role.MUTED)
+            around = "+-" if palette.glyphs.name == "ascii" else "±"
+            texts[self._cvd_rows(rows)] = (
+                f"{around}{cells.count_text(most)}" if known else "delta",
+                Role.MUTED,
+            )
         strips = []
         for row in range(rows):
             text, role = texts.get(row, ("", Role.MUTED))

@@ -84,9 +84,12 @@ def status_line(
         groups.append([(f"alerts {alerts}!", Role.WARN)])
     gaps, stores = _gaps(snapshot), _stores(snapshot)
     streams = [] if snapshot.replayed else [_streams(snapshot)]
-    groups += [gaps, *streams, *stores] if gaps[0][1] is Role.WARN else [*streams, *stores, gaps]
+    if snapshot.state == "lost":  # nothing of it is known to be so still
+        groups.append([("all as it was last", Role.WARN)])
+    else:
+        groups += [gaps, *streams, *stores] if gaps[0][1] is Role.WARN else [*streams, *stores, gaps]
     groups += market
-    if snapshot.weight_limit:
+    if snapshot.weight_limit and snapshot.state != "lost":
         role = Role.WARN if snapshot.weight_used > 0.8 * snapshot.weight_limit else Role.MUTED
         groups.append([(f"rest {snapshot.weight_used}/{snapshot.weight_limit}", role)])
     if snapshot.exchange:
@@ -161,7 +164,7 @@ def news_line(
         The parts of the line.
     """
     open_gaps = [gap for gap in snapshot.gaps if gap.state != "filled"]
-    if snapshot.state in ("failed", "stopped", "stopping"):
+    if snapshot.state in ("failed", "stopped", "stopping", "lost"):
         return _news(snapshot, zone, any_age=True) or [(f" the engine is {snapshot.state}", Role.WARN)]
     if snapshot.not_ready:
         return [
@@ -188,14 +191,10 @@ def news_line(
         return gap_parts(first, snapshot.exchange_time, snapshot.clock_rate, len(open_gaps) - 1, zone)
     cut = next((stream for stream in snapshot.streams if stream.state != "live"), None)
     if cut is not None:
-        parts: list[Part] = [("! ", Role.WARN), (f"{cut.name} {cut.state} ", Role.STRONG)]
-        return [*parts, (short_reason(cut.reason), Role.MUTED)]
+        return _cut_parts(f"{cut.name} {cut.state}", cut.reason)
     trades = snapshot.trades
     if trades is not None and trades.state != "live":
-        return [
-            ("! ", Role.WARN), (f"live trades {trades.state} ", Role.STRONG),
-            (short_reason(trades.reason), Role.MUTED),
-        ]  # fmt: skip
+        return _cut_parts(f"live trades {trades.state}", trades.reason)
     if alert := _alert(snapshot, zone):
         return alert
     if view is not None and view.reason and view.state is not SymbolState.LIVE:
@@ -219,6 +218,24 @@ def news_line(
             (f" in {snapshot.store_candles:,} candles{size}", Role.MUTED),
         ]
     return []
+
+
+def _cut_parts(what: str, reason: str) -> list[Part]:
+    why = f": {short_reason(reason)}" if reason else ""
+    return [("! ", Role.WARN), (what, Role.STRONG), (why, Role.MUTED)]
+
+
+def state_parts(view: SymbolView) -> list[Part]:
+    """Warns of a symbol whose numbers are not live, in a title over them.
+
+    Args:
+        view: of the symbol.
+
+    Returns:
+        A part, or none.
+    """
+    bad = (SymbolState.LATE, SymbolState.STALE, SymbolState.FAILED, SymbolState.DELISTED)
+    return [(f"! {view.state.value} ", Role.WARN)] if view.state in bad else []
 
 
 def history_parts(snapshot: Snapshot, glyphs: Glyphs) -> list[Part]:
@@ -377,6 +394,7 @@ def chart_title(
     parts: list[Part] = [
         (rule * 2, Role.FAINT),
         (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
+        *state_parts(view),
         (f"{how} " if how else "", Role.ACCENT),
     ]
     if end is not None:

@@ -140,14 +140,14 @@ def legend(color_by: ColorBy, palette: Palette) -> list[list[Part]]:
             return [[(glyphs.buy, Role.UP), (glyphs.sell, Role.DOWN), (f" from {steps} %", Role.MUTED)]]
         case ColorBy.TRENDS:
             return [
-                [(f"{glyphs.buy} ", Role.UP), ("more trends Buy", Role.MUTED)],
+                [(f"{glyphs.buy} ", Role.UP), ("more Buy", Role.MUTED)],
                 [(f"{glyphs.sell} ", Role.DOWN), ("more Sell", Role.MUTED)],
             ]
         case ColorBy.FRESHNESS:
             return [
                 [(f"{glyphs.live} ", Role.OK), ("live", Role.MUTED)],
                 [("! ", Role.WARN), ("late", Role.MUTED)],
-                [("! ", Role.ERROR), ("stale, failed", Role.MUTED)],
+                [("! ", Role.ERROR), ("stale/failed", Role.MUTED)],
             ]
 
 

@@ -93,6 +93,13 @@ def _mark(subject: Subject, context: CellContext) -> tuple[str, Role]:
     return (" " + context.glyphs.note, Role.MUTED) if subject.noted else ("  ", Role.TEXT)
 
 
+def _mark_without_age(subject: Subject, context: CellContext) -> tuple[str, Role]:
+    """The sign for a row that has no column of ages: a price that is not live must not look as if it were."""
+    if subject.view.state in (SymbolState.LATE, SymbolState.STALE, SymbolState.FAILED):
+        return " !", Role.WARN
+    return _mark(subject, context)
+
+
 def _symbol(subject: Subject, context: CellContext) -> tuple[str, Role]:
     return subject.view.symbol, Role.TEXT
 
@@ -316,6 +323,8 @@ def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
         if column.field == _SHOWN_BY.get(name, name)
     ]
     shown = fitting([both, *by_worth], width, kept)
+    if "age" not in shown:
+        always = [replace(always[0], cell=_mark_without_age), always[1]]
     chosen = [*always, *(column for column in table[2:] if column.key in shown)]
     spare = width - sum(column.width for column in chosen)
     trends = [(column.key, 1) for column in chosen if column.key.startswith("trend.")]
@@ -326,7 +335,7 @@ def columns_for(width: int, needs: ColumnNeeds) -> tuple[Column, ...]:
 
 
 def full_width(needs: ColumnNeeds) -> int:
-    """Measures a table that shows everything but deltas and the levels as prices.
+    """Measures a table that shows everything but deltas and levels as prices that the rows are not sorted by.
 
     Args:
         needs: what the choice of columns depends on.
@@ -334,7 +343,7 @@ def full_width(needs: ColumnNeeds) -> int:
     Returns:
         Cells of all its columns.
     """
-    return sum(column.width for column in _table(replace(needs, more=False, sorted_by=())))
+    return sum(column.width for column in _table(replace(needs, more=False)))
 
 
 def _worth(key: str, timeframes: Sequence[int]) -> tuple[int, int]:

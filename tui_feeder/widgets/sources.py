@@ -38,6 +38,8 @@ _MOST_SYMBOLS = 10
 #: Symbols with the oldest last frames at most.
 _MOST_OLDEST = 15
 _BAD = (SymbolState.FAILED, SymbolState.STALE, SymbolState.LATE)
+#: Offset of the exchange's clock from which it is stated in minutes: of a demo or a replay.
+_LONG_OFFSET_MS = 100_000
 #: Lines of the log at least, where there are any.
 _LEAST_EVENTS = 3
 
@@ -199,7 +201,7 @@ def _sockets(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part
             "none: a replay shows stored candles" if snapshot.replayed else "none yet: history is read first"
         )
         return [*lines, [(f"  {why}", Role.MUTED)]]
-    return [*lines, *_table(snapshot.streams, snapshot.exchange_time)]
+    return [*lines, *_table(snapshot.streams, snapshot.exchange_time, width)]
 
 
 def _live_of(streams: Sequence[StreamView]) -> str:
@@ -228,13 +230,21 @@ def _trades(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]
     for text in (trades.reason, ", ".join(filter(None, (lacking, cut)))):
         if text:
             lines.append([(cells.fit("", 14), Role.TEXT), (text, Role.WARN)])
-    return [*lines, *_table(trades.streams, now)] if trades.streams else lines
+    return [*lines, *_table(trades.streams, now, width)] if trades.streams else lines
 
 
-def _table(streams: Sequence[StreamView], now: int) -> list[list[Part]]:
+def _table(streams: Sequence[StreamView], now: int, width: int) -> list[list[Part]]:
+    """A line for each socket, and one more for a reason that does not fit behind."""
     room = max(14, *(cell_len(stream.name) + 4 for stream in streams))
     head = cells.fit("  NAME", room) + "STATE         SYM   AGE  FRAMES/s  LATENCY  RENEWED  WHY"
-    return [[(head, Role.MUTED)], *(_socket(stream, now, room) for stream in streams)]
+    lines: list[list[Part]] = [[(head, Role.MUTED)]]
+    for stream in streams:
+        *numbers, (why, role) = _socket(stream, now, room)
+        behind = sum(cell_len(text) for text, _ in numbers) + cell_len(why) <= width
+        lines += (
+            [[*numbers, (why, role)]] if behind else [numbers, [(cells.fit("", room) + why.lstrip(), role)]]
+        )
+    return lines
 
 
 def _socket(stream: StreamView, now: int, room: int) -> list[Part]:
@@ -274,9 +284,8 @@ def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> l
     ):  # fmt: skip
         known = [value for value in values if value is not None]
         drawn = tall_spark(pooled(values, room, worst), room, rows, steps)
-        text = (
-            f"  {min(known):,.{digits}f} to {max(known):,.{digits}f}{unit}" if known else f"  {cells.UNKNOWN}"
-        )
+        ends = dict.fromkeys(f"{end:,.{digits}f}" for end in (min(known), max(known))) if known else ()
+        text = f"  {' to '.join(ends)}{unit}" if known else f"  {cells.UNKNOWN}"
         if rows > 1 and label != "frames/s":
             lines.append([])  # two solid shapes would touch
         for row, line in enumerate(drawn):
@@ -303,7 +312,11 @@ def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
             (cells.fit("  weight", 14), Role.TEXT), (_gauge(used / limit, palette), role),
             (f" {used:,} of {limit:,} in this minute", Role.TEXT),
         ])  # fmt: skip
-    skew = f"exchange clock {snapshot.clock_offset_ms:+,.0f} ms from this one"
+    offset = snapshot.clock_offset_ms
+    skew = f"{offset:+,.0f} ms"
+    if abs(offset) >= _LONG_OFFSET_MS:
+        skew = ("-" if offset < 0 else "+") + cells.duration_text(abs(offset) / 1000)
+    skew = f"exchange clock {skew} from this one"
     lines.append([
         (cells.fit("  requests", 14), Role.TEXT), (_counted(snapshot, "rest_requests"), Role.STRONG),
         (f", {_counted(snapshot, 'weight_waits')} waited for weight, {skew}", Role.MUTED),

@@ -155,6 +155,16 @@ def test_the_basis_is_a_line_below_the_candles_of_either_market(symbol: str) -> 
     assert "basis +10.0 bp" in text
 
 
+def test_beside_the_present_basis_the_greatest_and_the_least_are_named() -> None:
+    """The present one may lie beyond both: bars that ended have the basis of their closes."""
+    monitor = PairMonitor()
+    spot = monitor.views["spot:BTCUSDT"]
+    assert spot.price is not None
+    monitor.change("spot:BTCUSDT", price=spot.price * 1.0002)
+    lines = chart_lines(Chart(monitor), monitor, "BTCUSDT", replace(SIZE, basis=3), "braille")
+    assert [line.partition("┤")[0].strip() for line in lines[-4:-1]] == ["max +10.0", "+8.0 bp", "min +10.0"]
+
+
 class LateMonitor(PairMonitor):
     """Has bars of one symbol until ``answers`` is set, as a slow feeder that a screen is attached to."""
 

@@ -25,6 +25,21 @@ async def test_every_symbol_has_a_tile_at_every_size() -> None:
         assert "60 of 200 shown" in (await settled(pilot))[1]
 
 
+async def test_the_first_line_explains_both_ways_at_80_columns() -> None:
+    app = app_of(FakeMonitor(20))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("0")
+        for expected in (
+            ("▲▼ from 0.25, 2, 5 %",),
+            ("more Buy", "more Sell"),
+            ("live", "late", "stale/failed"),
+        ):
+            title = (await settled(pilot))[1]
+            assert "root of 24h volume" in title
+            assert all(text in title for text in expected), title
+            await pilot.press("m")
+
+
 async def test_arrows_select_and_enter_shows_the_symbol() -> None:
     app = app_of(FakeMonitor(20))
     async with app.run_test(size=(100, 30)) as pilot:

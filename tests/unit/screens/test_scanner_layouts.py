@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from examples import examples
 from fake_monitor import INDICATORS, TIMEFRAMES, FakeMonitor, with_troubles
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from screens import MOUSE, app_of, mouse, overview, screen_text, settled
@@ -75,6 +75,7 @@ def test_places_fill_the_terminal_without_overlap(size: Size, symbols: int, two:
     assert plain.grid.height + text.height + (where.news is not None) == size.height - 2
 
 
+@example(Size(199, 24), 0, ("from(high)", "vol"))  # one cell wider the charts go beside the table
 @given(sizes, counts, st.sampled_from([(), ("24h",), ("from(high)", "vol"), ("poc",)]))
 @settings(deadline=None, max_examples=examples(300))
 def test_a_wider_terminal_never_shows_fewer_columns(

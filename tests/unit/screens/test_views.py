@@ -11,6 +11,7 @@ from screens import app_of, palette_of, settled, text_of
 from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import Event, GapView, MinuteState, Snapshot, StreamView, SymbolState
 from tui_feeder.widgets.coverage import legend, paint_coverage, strip_widths
+from tui_feeder.widgets.lines import news_line
 from tui_feeder.widgets.palette import Palette
 from tui_feeder.widgets.sources import source_lines
 
@@ -154,6 +155,75 @@ def test_live_trades_are_among_the_sources() -> None:
     monitor.trades = None
     lines = source_lines(monitor.snapshot(), 80, palette_of("braille"), 4.0)
     assert not any("Live trades" in part for parts in lines for part, _ in parts)
+
+
+def test_a_clock_far_from_this_one_and_a_single_minute_are_stated_shortly() -> None:
+    monitor = FakeMonitor(2)
+    monitor.stream_minutes = monitor.stream_minutes[:1]
+    for offset, text in ((3.0, "+3 ms"), (-2_008_351.0, "-33m28s")):
+        snapshot = replace(monitor.snapshot(), clock_offset_ms=offset)
+        lines = source_lines(snapshot, 80, palette_of("braille"), 4.0)
+        texts = ["".join(part for part, _ in parts) for parts in lines]
+        assert any(f"exchange clock {text} from this one" in line for line in texts)
+        (latency,) = (line for line in texts if line.startswith("  latency "))
+        assert latency.endswith(" 48 ms")
+        assert " to " not in latency
+
+
+@pytest.mark.parametrize("key", ["2", "3", "8"])
+async def test_the_title_over_a_stale_symbol_warns_of_it(key: str) -> None:
+    monitor = FakeMonitor(4)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key)
+        assert "stale" not in (await settled(pilot))[1]
+        monitor.change("BTCUSDT", state=SymbolState.STALE)
+        app.tick()
+        title = (await settled(pilot))[1]
+        assert title.index("BTCUSDT") < title.index("! stale ")
+
+
+@pytest.mark.parametrize(("width", "marked"), [(40, True), (80, False)])
+async def test_a_list_without_ages_marks_symbols_that_are_not_live(width: int, marked: bool) -> None:
+    monitor = FakeMonitor(4)
+    monitor.change("SOLUSDT", state=SymbolState.STALE, last_frame=NOON - 200_000)
+    app = app_of(monitor, colors="none")
+    async with app.run_test(size=(width, 24)) as pilot:
+        lines = await settled(pilot)
+        (row,) = (line for line in lines if "SOLUSDT" in line)
+        assert row.startswith(" !SOLUSDT") is marked
+        assert ("200!" in row) is not marked
+        (other,) = (line for line in lines[:10] if "ETHUSDT" in line)
+        assert other.startswith("  ETHUSDT")
+
+
+async def test_a_feeder_that_does_not_answer_is_all_that_is_stated() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    monitor.state = "lost"
+    monitor.events = (
+        *monitor.events, Event(NOON, "error", None, "the feeder does not answer; reconnecting"),
+    )  # fmt: skip
+    app = app_of(monitor)
+    async with app.run_test(size=(120, 40)) as pilot:
+        lines = await settled(pilot)
+        assert lines[0].startswith("■ LOST 12 sym │ all as it was last │")
+        assert not {"ws", "lmdb", "gaps", "rest"}.intersection(lines[0].split())
+        assert lines[-2].startswith("! 14:03:22 the feeder does not answer; reconnecting")
+
+
+def test_why_a_socket_is_cut_stands_below_it_where_there_is_no_room_behind() -> None:
+    reason = "did not receive a valid HTTP response"
+    stream = StreamView("market-1", "backing off", 6, NOON - 42_000, 0.0, 131.0, 4, reason)
+    snapshot = replace(FakeMonitor(2).snapshot(), streams=(stream,))
+    for width, behind in ((80, False), (120, True)):
+        lines = source_lines(snapshot, width, palette_of("braille"), 4.0)
+        texts = ["".join(part for part, _ in parts) for parts in lines]
+        (at,) = (y for y, text in enumerate(texts) if text.startswith("  market-1"))
+        assert (reason in texts[at]) is behind
+        assert (texts[at + 1].strip() == reason) is not behind
+        assert max(map(cell_len, texts)) <= width
+    news = news_line(snapshot, None, palette_of("braille").glyphs)
+    assert "".join(text for text, _ in news) == f"! market-1 backing off: {reason}"
 
 
 def text_at_200(snapshot: Snapshot, palette: Palette) -> str:
