@@ -165,7 +165,16 @@ def row_text(table: Table, first: Value) -> str:
     if row is None:
         return ""
     pairs = zip(table.columns, row, strict=True)
-    return "  ".join(f"{name} {value}" for name, value in pairs if value is not None)
+    return "  ".join(f"{name} {_plain(value)}" for name, value in pairs if value is not None)
+
+
+def _plain(value: Value) -> str:
+    """A value for people: as many digits of a number as anybody reads, and never an exponent."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    digits = 8 if value == 0 else max(0, 7 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def bars_table(

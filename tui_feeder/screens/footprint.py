@@ -36,6 +36,8 @@ from tui_feeder.widgets.scale import PriceScale
 _MOST_BARS = 24
 #: Cells of the day's profile at least; bars that there must be room for before it is shown.
 _PROFILE, _FIRST_BARS = 34, 9
+#: The role of the text of a level, where it is not that of its line.
+_NAMED = {Role.VALUE_AREA: Role.TEXT}
 #: Cells from which the signs are explained.
 _WITH_LEGEND = 110
 #: Rows of the terminal from which all lines are shown below the prices.
@@ -221,7 +223,10 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             (f"  {cells.known_text(profile.exact_share, profile.known_share)}", Role.MUTED),
         ]
         foot: list[list[Part]] = [
-            [(f" {name:<5}", Role.MUTED), (cells.price_text(price, view.price_decimals), role)]
+            [
+                (f" {name:<5}", Role.MUTED),
+                (cells.price_text(price, view.price_decimals), _NAMED.get(role, role)),
+            ]
             for name, price, role in profile_levels(profile)
         ]
         foot.append([(" vol  ", Role.MUTED), (cells.count_text(profile.total_volume), Role.TEXT)])

@@ -13,7 +13,7 @@ from fake_monitor import NOON, FakeFaults, FakeMonitor, with_troubles
 from screens import SCREENS, app_of, overview, settled
 
 from tui_feeder.app import FeederApp, UiSettings
-from tui_feeder.screens.export import Table, file_name, write
+from tui_feeder.screens.export import Table, file_name, row_text, write
 from tui_feeder.screens.ui_state import UiState, read_ui_state, write_ui_state
 from tui_feeder.widgets.popup import Choice, Popup
 
@@ -241,3 +241,13 @@ async def test_every_binding_can_be_reached_by_its_id_from_the_palette() -> None
                 "Search all commands, symbols, themes", "Quit, if pressed twice",
             }  # fmt: skip
             await pilot.press("escape")
+
+
+def test_a_copied_row_has_numbers_as_people_read_them() -> None:
+    columns = ("symbol", "price", "change", "volume", "time", "tiny", "none")
+    row = ("A", 107_922.1, -0.22787694644891276, 13_012_345_678.12, 1_770_127_402_000, 5.123456789e-8, None)
+    text = row_text(Table("a", columns, [row]), "A")
+    assert text == (
+        "symbol A  price 107922.1  change -0.22787695  volume 13012345678  time 1770127402000  "
+        "tiny 0.000000051234568"
+    )

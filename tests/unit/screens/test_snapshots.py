@@ -24,6 +24,7 @@ KEYS = {
     "log": "6",
     "map": "0",
     "cluster": "7",
+    "footprint": "8",
 }
 
 #: In other sizes and colours.
@@ -37,6 +38,8 @@ OTHERS = (
     ("overview", (80, 24), "feeder-dark", "none"),
     ("cluster", (80, 24), "feeder-dark", "none"),
     ("data", (80, 24), "feeder-dark", "none"),
+    ("footprint", (200, 60), "feeder-dark", "none"),
+    ("sinks", (200, 60), "feeder-dark", "truecolor"),
 )
 CASES = [*((name, (120, 40), "feeder-dark", "truecolor") for name in KEYS), *OTHERS]
 #: Drawing them anew draws them all.
