@@ -129,8 +129,9 @@ async def _receive(port: int, folder: Path) -> tuple[float, int, int]:
     supervisor = Supervisor(journal)
     ingest = Ingest(store, journal, cast("IngestListener", None), lambda *_: None)
 
-    async def rebuilt(symbol: str, since: int) -> None:
-        del symbol, since
+    async def rebuilt(symbol: str, since: int, logged: bool) -> int:
+        del symbol, since, logged
+        return 0
 
     live = LiveTrades(
         config.trades, store, exchange, journal, ingest, supervisor,

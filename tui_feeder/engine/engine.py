@@ -135,7 +135,7 @@ class Engine:
         self.streams: Streams = exchange.streams(handlers)
         self.live_trades = LiveTrades(
             config.trades, store, exchange, self.journal, self.ingest, self.supervisor, self._closed,
-            self._counts_trades, self._rebuild,
+            self._counts_trades, self._count_again,
         )  # fmt: skip
         app = config.application
         self.gap_detection = GapDetection(
@@ -423,18 +423,34 @@ class Engine:
 
     async def _rebuild(self, symbol: str, since: int) -> None:
         """Minutes from ``since`` on were repaired after the indicators had passed them: count again."""
+        await self._count_again(symbol, since)
+
+    async def _count_again(self, symbol: str, since: int, logged: bool = True) -> int:
+        """Make the messages again that rest on minutes from ``since`` on.
+
+        Args:
+            symbol: whose.
+            since: ms.
+            logged: whether what is published again has a line of the log of its own.
+
+        Returns:
+            How many minutes were published once more.
+        """
         tracked = self.tracked.get(symbol)
         if self.store.inherited(symbol):  # what has changed is noted in the store, until all candles are here
-            return
-        if tracked is not None and tracked.phase == "live":
-            self.journal.count("pipelines_rebuilt")
-            try:
-                await self.queue_opener.open_queue(tracked, since)
-            except Exception as error:
-                self.crashed(symbol, error)
-                return
-            self.ownership.opened(symbol)
-            self.profiles.repaired(symbol)
+            return 0
+        if tracked is None or tracked.phase != "live":
+            return 0
+        self.journal.count("pipelines_rebuilt")
+        before = tracked.revisions
+        try:
+            await self.queue_opener.open_queue(tracked, since, logged)
+        except Exception as error:
+            self.crashed(symbol, error)
+            return 0
+        self.ownership.opened(symbol)
+        self.profiles.repaired(symbol)
+        return tracked.revisions - before
 
     # --- parts ---------------------------------------------------------------------------------
 

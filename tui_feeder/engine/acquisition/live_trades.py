@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tui_feeder.configuration.sections import Trades
 from tui_feeder.engine.acquisition.ingest import Ingest
+from tui_feeder.engine.acquisition.trade_incidents import TradeIncidents
 from tui_feeder.engine.analytics.orderflow.live_minutes import LiveMinutes, MissingIds
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, to_rows
 from tui_feeder.engine.core.event_names import event_name
@@ -18,7 +19,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, Supervisor, heartbeat, wait_for_work
 from tui_feeder.engine.core.trades import TradeRow, of_rows
 from tui_feeder.engine.derived.minute_ladders import owe
-from tui_feeder.engine.derived.stored_ladders import is_exact, newest_minute
+from tui_feeder.engine.derived.stored_ladders import is_exact, known_share, newest_minute
 from tui_feeder.engine.exchanges.base import (
     Exchange,
     GivesTrades,
@@ -29,7 +30,7 @@ from tui_feeder.engine.exchanges.base import (
     shows_trades,
 )
 from tui_feeder.engine.storage.store import Store, StoreError
-from tui_feeder.time_format import ceil_to_minute, format_second
+from tui_feeder.time_format import ceil_to_minute
 
 _TICK_SECONDS = 1.0
 #: A closing frame waits for the last trades of its minute: so long after it came, or after the minute's end.
@@ -73,7 +74,8 @@ class LiveTrades:
         supervisor: runs a part ``ladders SYMBOL`` while messages are made again.
         deliver: takes closing frames, once the trades of their minutes are here, or waited for no longer.
         counts: whether the messages of a symbol count its trades.
-        rebuild: makes the messages again that rest on a ladder that has changed; symbol, first minute (ms).
+        rebuild: makes the messages again that rest on a ladder that has changed; symbol, first minute (ms),
+            and whether it logs that. It gives how many minutes were published again.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class LiveTrades:
         supervisor: Supervisor,
         deliver: Callable[[str, Candle], None],
         counts: Callable[[str], bool],
-        rebuild: Callable[[str, int], Awaitable[None]],
+        rebuild: Callable[[str, int, bool], Awaitable[int]],
     ) -> None:
         self._wanted = frozenset(config.symbols)
         self._store = store
@@ -99,7 +101,9 @@ class LiveTrades:
         self._counts = counts
         self._rebuild = rebuild
         self._symbols: dict[str, _Symbol] = {}
+        self._incidents = TradeIncidents(journal)
         self._changed: dict[str, int] = {}  # by symbol the first minute whose ladder is another one
+        self._by_archive: set[str] = set()  # of these, symbols of which a whole day is
         self._holes: asyncio.Queue[tuple[str, MissingIds]] = asyncio.Queue()
         self._asked: deque[int] = deque(maxlen=_REQUESTS_A_MINUTE)  # when REST was, exchange ms
         self._streams: Streams | None = None
@@ -144,6 +148,8 @@ class LiveTrades:
             symbol: which.
         """
         self._changed.pop(symbol, None)
+        self._by_archive.discard(symbol)
+        self._incidents.forget(symbol)
         self._supervisor.cancel(f"ladders {symbol}")
         if (known := self._symbols.pop(symbol, None)) is not None:
             known.end()
@@ -243,11 +249,16 @@ class LiveTrades:
             for symbol in list(self._changed):
                 if not self._supervisor.alive(f"ladders {symbol}"):
                     self._supervisor.start(f"ladders {symbol}", partial(self._again, symbol), restart=False)
+            self._incidents.report(now)
 
     async def _again(self, symbol: str) -> None:
         while (since := self._changed.pop(symbol, None)) is not None:
+            logged = symbol in self._by_archive
+            self._by_archive.discard(symbol)
             await asyncio.wrap_future(self._store.flushed())
-            await self._rebuild(symbol, since)
+            minutes = await self._rebuild(symbol, since, logged)
+            if not logged:
+                self._incidents.published_again(symbol, minutes, since, self._clock.now())
 
     def _seal_minutes(self, symbol: str, known: _Symbol, now: int) -> None:
         """Store what came of minutes that are over, ask for what did not, and let go what is final."""
@@ -272,8 +283,12 @@ class LiveTrades:
             if final:
                 known.final.add(minute)
                 self._journal.count("ladder_minutes_exact" if exact else "ladder_minutes_partial")
+                share = None if exact else known_share(rows, live.ladder(minute))
+                self._incidents.final(symbol, minute, share, now)
             else:
                 needed = min(needed, minute)
+                if len(rows):
+                    self._incidents.incomplete(symbol, minute, now)
         for hole in holes:
             needed = min(needed, hole.begin)
         if holes and now >= known.ask_at:  # a page has the other holes near it too
@@ -312,6 +327,7 @@ class LiveTrades:
         """
         if changed is not None and changed < self._made(symbol):
             owe(self._store, symbol, changed, self._made(symbol))
+            self._by_archive.add(symbol)
             self._changed[symbol] = min(changed, self._changed.get(symbol, changed))
 
     # --- holes ---------------------------------------------------------------------------------
@@ -327,8 +343,7 @@ class LiveTrades:
             return True
         known.asked[hole.first] = _TRIES
         self._journal.count("trade_holes_left_to_archive")
-        text = f"{hole.last - hole.first + 1:,} trades from {format_second(hole.begin)} on did not come"
-        self._journal.note("warning", f"{text}: the day's archive has them", symbol)
+        self._incidents.left_to_archive(symbol, hole.last - hole.first + 1, hole.begin, now)
         return False
 
     def _ask(self, symbol: str, known: _Symbol, hole: MissingIds) -> None:

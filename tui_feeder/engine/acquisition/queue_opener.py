@@ -83,7 +83,7 @@ class QueueOpener:
         #: Damaged days that were asked for again before the queue opened.
         self._reread_days: dict[str, Coverage] = {}
 
-    async def open_queue(self, tracked: TrackedSymbol, since: int | None = None) -> int:
+    async def open_queue(self, tracked: TrackedSymbol, since: int | None = None, logged: bool = True) -> int:
         """Loads the pipeline from the store and opens the queue behind its last minute.
 
         Called again when minutes that the pipeline had passed were repaired. Whatever was stored or
@@ -94,6 +94,8 @@ class QueueOpener:
         Args:
             tracked: the symbol.
             since: the first repaired minute, ms; None at the start.
+            logged: whether what is published again has a line of the log; minutes whose candles have changed
+                always have one.
 
         Returns:
             The first minute (ms) that the queue takes.
@@ -130,9 +132,9 @@ class QueueOpener:
                 queue.skipped = settled.missing(begin, end).union(unpublished.clip(begin, end))
             elif queue.next is None:  # it crashed: what it goes back over is no longer skipped
                 queue.skipped = queue.skipped.clip(0, end)
-            pipeline, first, changed = await self._catch_up(tracked, queue, end, since)
+            pipeline, first, changed = await self._catch_up(tracked, queue, end, since, logged)
             while changed:  # by a repair while the numbers were being made
-                pipeline, earlier, changed = await self._catch_up(tracked, queue, end, None)
+                pipeline, earlier, changed = await self._catch_up(tracked, queue, end, None, logged)
                 first = min(first, earlier)
             recent = self._store.read(symbol, end - DAY_MS - MINUTE_MS, end)
             tracked.day.load(recent)
@@ -159,7 +161,7 @@ class QueueOpener:
             self._journal.note("warning", tracked.profile_note, tracked.symbol)
 
     async def _catch_up(
-        self, tracked: TrackedSymbol, queue: SymbolQueue, end: int, since: int | None
+        self, tracked: TrackedSymbol, queue: SymbolQueue, end: int, since: int | None, logged: bool
     ) -> tuple[SymbolPipeline, int, bool]:
         """Make the pipeline from the store; publish again what rests on minutes that have changed.
 
@@ -208,7 +210,9 @@ class QueueOpener:
         if store.lost_published(symbol).clip(0, end) and not inherited:
             await asyncio.wrap_future(store.mark_published_without_lost(symbol))
         if again:
-            await self._revise(tracked, queue, pipeline, revisions, again, changed_from, end)
+            minutes = await self._revise(tracked, queue, pipeline, revisions, again, changed_from, end)
+            if logged or reached:
+                self._journal.note("info", f"{minutes} minutes computed again and published", symbol)
         if owes.minutes:
             await asyncio.wrap_future(paid(store, symbol, owes))
         if changed and store.edition(symbol) == edition:
@@ -236,12 +240,15 @@ class QueueOpener:
         again: Coverage,
         changed_from: int,
         end: int,
-    ) -> None:
+    ) -> int:
         """Count all from ``again`` up to ``end``; publish each minute of it once more, or for the first time.
 
         Of minutes before ``changed_from`` no candle has changed: their bars are those published. A part at a
         time, so that memory stays the same however long it is. All corrections are noted with the first part:
         a kill before the last leaves the numbers of the others unused.
+
+        Returns:
+            How many minutes that are.
         """
         symbol = tracked.symbol
         # What was lost with a damaged day had its message.
@@ -283,4 +290,4 @@ class QueueOpener:
                 self._publish(symbol, message, payload)
         tracked.revisions += corrected.minutes
         self._journal.count("revisions", corrected.minutes)
-        self._journal.note("info", f"{minutes.minutes} minutes computed again and published", symbol)
+        return minutes.minutes

@@ -248,8 +248,26 @@ def is_exact(candles: Rows, ladder: Ladder | None) -> bool:
     """
     if ladder is None or not len(candles):
         return False
-    sums = minute_sums(ladder.minutes, ladder.day, ladder.quantity_places)
-    return bool(reconcile(candles, sums).known[0] == Known.EXACT)
+    return bool(_known_minute(candles, ladder).known[0] == Known.EXACT)
+
+
+def known_share(candles: Rows, ladder: Ladder | None) -> float:
+    """Computes how much of a minute's volume is in its ladder.
+
+    Args:
+        candles: shape (1,), dtype ROW; none: nothing is known of it.
+        ladder: of the minute; None where there are no trades.
+
+    Returns:
+        0 to 1.
+    """
+    if ladder is None or not len(candles):
+        return 0.0
+    return float(_known_minute(candles, ladder).shares[0])
+
+
+def _known_minute(candles: Rows, ladder: Ladder) -> Reconciled:
+    return reconcile(candles, minute_sums(ladder.minutes, ladder.day, ladder.quantity_places))
 
 
 def _of_name(name: str) -> tuple[int, int]:
