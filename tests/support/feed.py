@@ -99,12 +99,14 @@ async def feeding(
         await asyncio.wait_for(running, 30)
 
 
-async def until(what: Callable[[], object], seconds: float = 30.0, why: str = "") -> None:
-    """Wait until ``what()`` is true."""
+async def until(
+    what: Callable[[], object], seconds: float = 30.0, why: str = "", pause: float = 0.02
+) -> None:
+    """Wait until ``what()`` is true; what takes long to find is looked at seldom."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, why or "it did not come to pass in time"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
 
 
 def exchange_at(start: int, symbols: list[str], rate: float = 60.0) -> Exchange:

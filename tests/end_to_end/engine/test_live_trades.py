@@ -2,85 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from feed import NOON, Collected, configured, exchange_at, feeding, until
-from msgspec.structs import replace
+from feed import NOON, exchange_at, feeding, until
+from live_trades import (
+    DAY,
+    SYMBOL,
+    counted,
+    last_words_are_those_of_a_run_from_scratch,
+    minutes_known,
+    volume_of,
+    with_live_trades,
+)
 from virtual_time import in_virtual_time
 
-from tui_feeder.config import Config, Trades
-from tui_feeder.engine.analytics.message import encode
-from tui_feeder.engine.analytics.orderflow.ladder import Ladder
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
-from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
-from tui_feeder.engine.derived.inputs import load_pipeline
+from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.derived.stored_ladders import known_minutes, read_ladder
 from tui_feeder.engine.derived.stored_reads import StoredReads
-from tui_feeder.engine.engine import Engine
 from tui_feeder.engine.snapshots import take
-from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import TradesView
-from tui_feeder.simulator.exchange import Exchange
-
-SYMBOL = "BTCUSDT"
-DAY = NOON - NOON % DAY_MS
-
-
-def with_trades(exchange: Exchange, *, days: int = 1) -> Config:
-    config = configured(exchange, [SYMBOL], days=2)
-    return replace(config, trades=Trades(symbols=(SYMBOL,), days=days))
-
-
-def profiles(sink: Collected) -> dict[int, dict[str, Any]]:
-    """The last profile published of each minute."""
-    return {
-        message["timestamp"] + 1 - MINUTE_MS: message["volume_profile"] for message in sink.messages[SYMBOL]
-    }
-
-
-def minutes_known(store: Store) -> dict[int, Known]:
-    ladder = read_ladder(store, SYMBOL, DAY)
-    if ladder is None:
-        return {}
-    candles, known = known_minutes(store, SYMBOL, ladder)
-    return {
-        time: Known(how)
-        for time, how in zip(candles["open_time"].tolist(), known.known.tolist(), strict=True)
-    }
-
-
-def last_words_are_those_of_a_run_from_scratch(engine: Engine, sink: Collected) -> None:
-    """The last message of each minute is what the store gives, but for the number of the revision."""
-    last: dict[int, dict[str, Any]] = {}
-    for message in sink.messages[SYMBOL]:
-        last[message["timestamp"] + 1 - MINUTE_MS] = message
-    assert last
-    for minute, message in last.items():
-        made = load_pipeline(engine.store, engine.config, SYMBOL, minute + MINUTE_MS).message()
-        assert made is not None
-        wanted = json.loads(encode(made)) | {"revision": message["revision"]}
-        assert message == wanted, minute
-
-
-def volume_of(ladder: Ladder, minute: int) -> float:
-    """What the levels of a minute add up to, base asset."""
-    inside = ladder.levels["minute"] == (minute - DAY) // MINUTE_MS
-    both = ladder.levels["bought"][inside] + ladder.levels["sold"][inside]
-    return float(ladder.quantities(both).sum())
-
-
-def counted(engine: Engine, name: str) -> int:
-    return engine.journal.counters[name]
 
 
 @in_virtual_time
 async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Path) -> None:
     async with (
         exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
-        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+        feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 5, 120)
         exact = [minute for minute, how in minutes_known(engine.store).items() if how is Known.EXACT]
@@ -119,7 +68,7 @@ async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Pa
 async def test_a_cut_inside_a_minute_is_filled_by_rest_and_its_messages_made_again(tmp_path: Path) -> None:
     async with (
         exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
-        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+        feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
         began = exchange.clock.now()
@@ -143,7 +92,7 @@ async def test_a_cut_inside_a_minute_is_filled_by_rest_and_its_messages_made_aga
 async def test_the_state_of_live_trades_is_what_came_of_them_lately(tmp_path: Path) -> None:
     async with (
         exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
-        feeding(with_trades(exchange), tmp_path) as (engine, _),
+        feeding(with_live_trades(exchange), tmp_path) as (engine, _),
     ):
 
         def view() -> TradesView:
@@ -175,7 +124,7 @@ async def test_the_state_of_live_trades_is_what_came_of_them_lately(tmp_path: Pa
 async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_path: Path) -> None:
     async with (
         exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
-        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+        feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
         exchange.faults.switch_on("insurance-fills", share=0.5)
@@ -195,7 +144,7 @@ async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_pa
 async def test_many_holes_of_a_minute_are_one_request(tmp_path: Path) -> None:
     async with (
         exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
-        feeding(with_trades(exchange), tmp_path) as (engine, sink),
+        feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
         exchange.faults.switch_on("missing-trades", target="stream", share=0.3, duration=120.0)
@@ -215,7 +164,7 @@ async def test_many_holes_of_a_minute_are_one_request(tmp_path: Path) -> None:
 @in_virtual_time
 async def test_after_a_stop_the_trades_that_nobody_heard_are_asked_for(tmp_path: Path) -> None:
     async with exchange_at(NOON, [SYMBOL], rate=20.0) as exchange:
-        config = with_trades(exchange)
+        config = with_live_trades(exchange)
         async with feeding(config, tmp_path) as (engine, _):
             await until(lambda: counted(engine, "ladder_minutes_exact") >= 3, 120)
             first = min(m for m, how in minutes_known(engine.store).items() if how is Known.EXACT)

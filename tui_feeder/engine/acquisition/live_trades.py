@@ -19,7 +19,7 @@ from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, Supervisor, heartbeat, wait_for_work
 from tui_feeder.engine.core.trades import TradeRow, of_rows
 from tui_feeder.engine.derived.minute_ladders import owe
-from tui_feeder.engine.derived.stored_ladders import is_exact, known_share, newest_minute
+from tui_feeder.engine.derived.stored_ladders import is_exact, known_share, last_known_trade, read_minute
 from tui_feeder.engine.exchanges.base import (
     Exchange,
     GivesTrades,
@@ -135,8 +135,9 @@ class LiveTrades:
         followed = [name for name in symbols if name in self._wanted and shows_trades(self._exchange, name)]
         for name in followed:
             if name not in self._symbols:
-                joined = ceil_to_minute(self._clock.now())
-                self._symbols[name] = _Symbol(name, newest_minute(self._store, name), joined)
+                now = self._clock.now()
+                stored = last_known_trade(self._store, name, now, _MOST_IDS)
+                self._symbols[name] = _Symbol(name, stored, ceil_to_minute(now))
         for name in [name for name in self._symbols if name not in followed]:
             self.forget(name)
         self._streams.assign(followed)
@@ -305,10 +306,15 @@ class LiveTrades:
         sums = ladder.minutes[0].tolist()
         if known.sealed.get(minute) == sums:
             return
+        if minute < known.joined:  # of an earlier run there may be more of it
+            stored = read_minute(self._store, symbol, minute)
+            if stored is not None and stored.volume() > ladder.volume():
+                return
         known.sealed[minute] = sums
         made = self._made(symbol)
         self._ingest.ladders.put(symbol, minute, ladder, made)
-        if minute < made:
+        if minute < made:  # its message was published without these trades
+            self._incidents.incomplete(symbol, minute, self._clock.now())
             self._changed[symbol] = min(minute, self._changed.get(symbol, minute))
 
     def _made(self, symbol: str) -> int:
@@ -412,7 +418,7 @@ class _Symbol:
 
     Args:
         symbol: which.
-        stored: the last id and the minute (ms) of the newest ladder that is stored; None where there is none.
+        stored: the last id and the minute (ms) of the ladder after which it goes on; None without one.
         joined: first whole minute (ms) after its trades were asked for.
     """
 

@@ -50,6 +50,8 @@ _LISTED = "ladders "
 _MINUTE = "minute ladder "
 #: So many live minutes are read one by one, more with all of their day.
 _FEW_MINUTES = 64
+#: Minutes before a start whose trades are asked for again where they are not all there.
+_MINUTES_ASKED_AGAIN = 3
 #: Days whose sums are kept while minutes are added to them.
 _FOLLOWED_DAYS = 8
 #: What the note of the messages that are to be made again for other ladders is named, before the symbol.
@@ -198,21 +200,46 @@ def put_minute(store: Store, symbol: str, minute: int, ladder: Ladder) -> Future
     return store.put_note(_minute_name(symbol, minute), pack(ladder))
 
 
-def newest_minute(store: Store, symbol: str) -> tuple[int, int] | None:
-    """Finds where the live ladders of a symbol end.
+def last_known_trade(store: Store, symbol: str, now: int, most_ids: int) -> tuple[int, int] | None:
+    """Finds behind which trade the live ladders of a symbol are to go on.
 
     Args:
         store: the store.
         symbol: whose.
+        now: exchange ms.
+        most_ids: that may be asked for at once.
 
     Returns:
-        The last id of an aggregated trade in the newest one, and its minute (open time, ms); None where there
-        is none that can be read.
+        The last id of an aggregated trade in a ladder, and its minute (open time, ms): of the newest; where
+        minutes just before lack trades, of the one before these, if all since can be asked for at once. None
+        where there is none that can be read.
     """
     blocks = store.notes(f"{_MINUTE}{symbol} ")
-    ladder = _unpacked(store, *max(blocks.items(), key=lambda item: _of_name(item[0]))) if blocks else None
-    if ladder is None:
+    names = sorted(blocks, key=_of_name)
+    if not names or (newest := _unpacked(store, names[-1], blocks[names[-1]])) is None:
         return None
+    last = _end_of(newest)
+    begin = max(0, len(names) - 1 - _MINUTES_ASKED_AGAIN)
+    for name, before in zip(names[begin + 1 :], names[begin:], strict=False):
+        day, number = _of_name(name)
+        minute = day + number * MINUTE_MS
+        if minute + _MINUTES_ASKED_AGAIN * MINUTE_MS < now:
+            continue
+        if is_exact(store.read(symbol, minute, minute + MINUTE_MS), _unpacked(store, name, blocks[name])):
+            continue
+        sound = _unpacked(store, before, blocks[before])
+        if sound is None:
+            break
+        id_before, minute_before = _end_of(sound)
+        each = (last[0] - id_before) / ((last[1] - minute_before) // MINUTE_MS)
+        asked = each * ((now - minute_before) / MINUTE_MS + 1)
+        near = minute - minute_before <= _MINUTES_ASKED_AGAIN * MINUTE_MS
+        return (id_before, minute_before) if near and asked < most_ids else last
+    return last
+
+
+def _end_of(ladder: Ladder) -> tuple[int, int]:
+    """The last id and the open time (ms) of the last minute of ladders."""
     last = ladder.minutes[-1]
     return int(last["last_id"]), int(last["minute"]) * MINUTE_MS + ladder.day
 

@@ -66,6 +66,10 @@ class Ladder:
         made: NDArray[np.float64] = units / float(10**self.quantity_places)
         return made
 
+    def volume(self) -> float:
+        """What was bought and sold in all minutes, base asset."""
+        return float(self.quantities(self.minutes["bought"] + self.minutes["sold"]).sum())
+
     def of_minutes(self, chosen: NDArray[np.bool_]) -> Ladder:
         """Selects minutes.
 
