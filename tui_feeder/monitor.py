@@ -532,7 +532,8 @@ class FootprintView:
 
     symbol: str
     increment: float
-    bars: tuple[FootprintBar, ...]
+    bars: tuple[FootprintBar, ...]  # at least one, if these are all
+    whole: bool = True  # older ones are still to come, where it is not
 
     def price(self, row: int) -> float:
         """Gives the price of a row.
@@ -563,6 +564,7 @@ class LevelLines:
     vah: tuple[float, ...]
     val: tuple[float, ...]
     vwap: tuple[float, ...]
+    whole: bool = True  # later minutes are still to come, where it is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -601,6 +603,8 @@ class SymbolNumbers:
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 #: What is read at once of a symbol for a profile or an anchored VWAP, ms.
 LONGEST_RANGE = 100 * 86_400_000
+#: A screen waits so long for an answer that takes long, and shows what there is of it until it asks again.
+PATIENCE_SECONDS = 0.015
 
 
 class Monitor(Protocol):
@@ -677,7 +681,13 @@ class Monitor(Protocol):
         ...
 
     def footprint(
-        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None = None,
+        patience: float | None = None,
     ) -> FootprintView | None:
         """Gives what was bought and sold at each price of bars, the one in progress among them.
 
@@ -687,6 +697,8 @@ class Monitor(Protocol):
             count: bars at most.
             levels: rows that all of them together may take.
             end: exclusive end of the last one, ms; None for the newest.
+            patience: seconds after which the newest bars that there are by then are given, to be asked for
+                again; None: all.
 
         Returns:
             The bars; None where nothing was traded.
@@ -704,13 +716,17 @@ class Monitor(Protocol):
         """
         ...
 
-    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+    def developing(
+        self, symbol: str, day: int, every: int, patience: float | None = None
+    ) -> LevelLines | None:
         """Gives the levels of a day's profile as they developed.
 
         Args:
             symbol: the symbol.
             day: midnight, ms.
             every: minutes from one point to the next.
+            patience: seconds after which the levels up to where they were followed by then are given, to be
+                asked for again; None: all.
 
         Returns:
             The lines; None if there is no profile.

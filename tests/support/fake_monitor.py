@@ -262,7 +262,13 @@ class FakeMonitor:
         return RangeView(**values, end=spans[-1][1], high_nodes=(made.poc,), low_nodes=(made.vah,))
 
     def footprint(
-        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None = None,
+        patience: float | None = None,
     ) -> FootprintView | None:
         """Each bar on a grid of as many rows, most at its middle; the first bar is exact, one is partly."""
         self.calls.append(f"footprint {symbol} {timeframe} {count} {levels} {end}")
@@ -297,7 +303,9 @@ class FakeMonitor:
         last = float(self._bars[symbol, 900][-1]["close"])
         return (NakedPoc(today - 3 * DAY_MS, last * 1.006), NakedPoc(today - 2 * DAY_MS, last * 0.994))
 
-    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+    def developing(
+        self, symbol: str, day: int, every: int, patience: float | None = None
+    ) -> LevelLines | None:
         """Around the close of each quarter of that day."""
         self.calls.append(f"developing {symbol} {every}")
         bars = self._bars[symbol, 900]

@@ -181,7 +181,13 @@ class AttachedMonitor:
         return self._ask("range_profile", symbol, *bounds, stamp=stamp, read=_range, none=None)
 
     def footprint(
-        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None = None,
+        patience: float | None = None,
     ) -> FootprintView | None:
         """See :meth:`tui_feeder.monitor.Monitor.footprint`."""
         asked = symbol, timeframe, count, levels, end
@@ -192,7 +198,9 @@ class AttachedMonitor:
         nothing: tuple[NakedPoc, ...] = ()
         return self._ask("naked_pocs", symbol, stamp=self._state_of(symbol), read=_naked, none=nothing)
 
-    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+    def developing(
+        self, symbol: str, day: int, every: int, patience: float | None = None
+    ) -> LevelLines | None:
         """See :meth:`tui_feeder.monitor.Monitor.developing`."""
         stamp = self._state_of(symbol)
         return self._ask("developing", symbol, day, every, stamp=stamp, read=_level_lines, none=None)

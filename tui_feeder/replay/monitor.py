@@ -376,23 +376,31 @@ class ReplayMonitor:
         return None if closed is None else self._reads.range_profile(symbol, spans, closed)
 
     def footprint(
-        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None = None,
+        patience: float | None = None,
     ) -> FootprintView | None:
         """See :meth:`tui_feeder.monitor.Monitor.footprint`."""
         closed = self._closed(symbol)
         if closed is None:
             return None
-        return self._reads.footprint(symbol, timeframe, count, levels, end, closed)
+        return self._reads.footprint(symbol, timeframe, count, levels, end, closed, patience)
 
     def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
         closed = self._closed(symbol)
         return () if closed is None else self._reads.naked_pocs(symbol, closed)
 
-    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+    def developing(
+        self, symbol: str, day: int, every: int, patience: float | None = None
+    ) -> LevelLines | None:
         """See :meth:`tui_feeder.monitor.Monitor.developing`."""
         closed = self._closed(symbol)
-        return None if closed is None else self._reads.developing(symbol, day, every, closed)
+        return None if closed is None else self._reads.developing(symbol, day, every, closed, patience)
 
     def anchored(self, symbol: str, anchor: int, timeframe: int, end: int | None = None) -> AnchoredLine:
         """See :meth:`tui_feeder.monitor.Monitor.anchored`."""

@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from tui_feeder.monitor import (
     DAY_MS,
+    PATIENCE_SECONDS,
     FootprintView,
     ProfileView,
     Snapshot,
@@ -82,6 +83,7 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         self._back = 0  # bars between the newest and the last one shown
         self._zoom = 0
         self._view: FootprintView | None = None
+        self._reading = False  # bars of it are still to come
         self._fetched: object = None
         self._painted: object = None
 
@@ -138,10 +140,13 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             view.stored,
             view.missing_minutes,
         )
-        if key != self._fetched or self._view is None:
-            self._view = self.host.monitor.footprint(view.symbol, timeframe, count, levels, end)
+        if key != self._fetched or self._view is None or not self._view.whole:
+            asked = self.host.monitor.footprint(view.symbol, timeframe, count, levels, end, PATIENCE_SECONDS)
+            self._view = asked if asked is None or asked.bars else None
+            self._reading = asked is not None and not asked.whole
+            if key != self._fetched:
+                self._profile = None
             self._fetched = key
-            self._profile = None
         found = self._view
         if self._beside in self.plan and found is not None and self._profile is None:
             day = found.bars[-1].time // DAY_MS * DAY_MS if self._back else None
@@ -241,7 +246,8 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             *state_parts(view), (" bought x sold ", Role.MUTED),
         ]  # fmt: skip
         if found is None:
-            parts.append((" nothing was traded here, or profiles are off ", Role.WARN))
+            none = "reading trades" if self._reading else "nothing was traded here, or profiles are off"
+            parts.append((f" {none} ", Role.WARN))
         else:
             parts.append((f" row {found.increment:g} ", Role.MUTED))
             if width >= _WITH_LEGEND:

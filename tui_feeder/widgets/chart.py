@@ -158,7 +158,16 @@ class Chart:
             return result
         mine = (a for a in snapshot.alerts if a.symbol == view.symbol and not a.acknowledged)
         self._pins = tuple(Pin(a.at, a.price) for a in mine)[-_PINS:]
-        painting = (key, size, id(palette), self.cursor, self._pins, self.log, self._answered)
+        painting = (
+            key,
+            size,
+            id(palette),
+            self.cursor,
+            self._pins,
+            self.log,
+            self._answered,
+            self.tools.lines,
+        )
         if painting != self._painted or self._left(view.price):
             self._paint_body(view, size, room, palette)
             self._painted = painting
@@ -225,6 +234,8 @@ class Chart:
         if key == self._fetched and len(self.bars):
             if not self._answered:
                 self._fetch_others(snapshot, view, end, with_basis)
+            if not self.tools.whole:
+                self.tools.follow(view.symbol, self.bars, frame)
             return key
         self._fetched = key
         # The end is always stated: the engine may have closed another bar since the snapshot was taken.

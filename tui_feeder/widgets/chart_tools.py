@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tui_feeder.monitor import (
     DAY_MS,
     MINUTE_MS,
+    PATIENCE_SECONDS,
     AnchoredLine,
     LevelLines,
     Monitor,
@@ -50,6 +51,8 @@ class ChartTools:
         self._monitor = monitor
         self._naked: tuple[NakedPoc, ...] = ()
         self._of: tuple[str, int] = ("", 0)  # symbol and end of what was fetched
+        self._anchored: tuple[Line, ...] = ()
+        self.whole = True  # levels are followed to their end
 
     @property
     def state(self) -> object:
@@ -89,22 +92,37 @@ class ChartTools:
         self._of = (symbol, end)
         frame = slots.frame
         lines: list[Line] = []
-        self.range, self._naked = None, ()
+        self.range, self._naked, self.whole = None, (), True
         if self.marks:
             found = self._monitor.anchored(symbol, self.marks[0], slots.timeframe, end)
             lines += _anchored_lines(found, bars, frame)
         if len(self.marks) > 1:
             self.range = self._monitor.range_profile(symbol, ((self.marks[0], self.marks[1] + frame),))
+        self._anchored = self.lines = tuple(lines)
         if self.levels and len(bars):
             self._naked = self._monitor.naked_pocs(symbol)
-            last = (int(bars["open_time"][-1])) // DAY_MS * DAY_MS
-            first = max(last - (_DAYS - 1) * DAY_MS, int(bars["open_time"][0]) // DAY_MS * DAY_MS)
-            days = [
-                self._monitor.developing(symbol, day, frame // MINUTE_MS)
-                for day in range(first, last + 1, DAY_MS)
-            ]
-            lines += _developing_lines([day for day in days if day is not None], bars, frame)
-        self.lines = tuple(lines)
+            self.follow(symbol, bars, frame)
+
+    def follow(self, symbol: str, bars: Rows, frame: int) -> None:
+        """Fetches developing levels as far as they are followed; more of them the next time.
+
+        Args:
+            symbol: of the chart.
+            bars: in sight, at least one.
+            frame: of a bar, ms.
+        """
+        last = int(bars["open_time"][-1]) // DAY_MS * DAY_MS
+        first = max(last - (_DAYS - 1) * DAY_MS, int(bars["open_time"][0]) // DAY_MS * DAY_MS)
+        days: list[LevelLines] = []
+        self.whole = True
+        for day in range(first, last + 1, DAY_MS):
+            found = self._monitor.developing(symbol, day, frame // MINUTE_MS, PATIENCE_SECONDS)
+            if found is not None:
+                days.append(found)
+                if not found.whole:
+                    self.whole = False
+                    break
+        self.lines = (*self._anchored, *_developing_lines(days, bars, frame))
 
     def draw(
         self, canvas: Canvas, scale: PriceScale, slots: Slots, price: float | None, palette: Palette

@@ -150,7 +150,9 @@ class NoProfiles(FakeMonitor):
 
     empty: LevelLines | None = None
 
-    def developing(self, symbol: str, day: int, every: int) -> LevelLines | None:
+    def developing(
+        self, symbol: str, day: int, every: int, patience: float | None = None
+    ) -> LevelLines | None:
         """Nothing."""
         return self.empty
 

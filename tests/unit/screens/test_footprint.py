@@ -102,7 +102,13 @@ class Untraded(FakeMonitor):
     """Of which nothing was traded."""
 
     def footprint(
-        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None = None
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None = None,
+        patience: float | None = None,
     ) -> FootprintView | None:
         """Nothing."""
         return None

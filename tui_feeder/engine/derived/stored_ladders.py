@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, joined, of_day
 from tui_feeder.engine.analytics.orderflow.packing import (
+    PART_MINUTES,
     DaySums,
     LadderBlockError,
     day_sums,
@@ -50,6 +51,8 @@ _LISTED = "ladders "
 _MINUTE = "minute ladder "
 #: So many live minutes are read one by one, more with all of their day.
 _FEW_MINUTES = 64
+#: Bytes at the beginning of a block, a checksum among them, that no other block has.
+_HEAD = 32
 #: Minutes before a start whose trades are asked for again where they are not all there.
 _MINUTES_ASKED_AGAIN = 3
 #: Days whose sums are kept while minutes are added to them.
@@ -408,13 +411,46 @@ def ladders_state(store: Store, symbol: str) -> object:
     return store.note(_LISTED + symbol), store.note(CHANGES + symbol)
 
 
-def stored_sums(store: Store, symbol: str, parts: Sequence[Rows]) -> list[list[DaySums]]:
+class UnpackedPart:
+    """The part of an archive day that was unpacked last, as it is often asked for again. For any thread."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, int, Ladder] | None = None  # of which block, first minute, ladders
+
+    def ladder(self, block: bytes, first: int, end: int) -> Ladder:
+        """Unpacks minutes of a day.
+
+        Args:
+            block: of the day.
+            first: minute of the day.
+            end: exclusive.
+
+        Returns:
+            Ladders, of other minutes of the day too where they are of one part.
+
+        Raises:
+            LadderBlockError: the block is damaged.
+        """
+        begin = first // PART_MINUTES * PART_MINUTES
+        if end > begin + PART_MINUTES:
+            return unpack(block, first, end)
+        key = block[:_HEAD], len(block)  # a checksum is among the first bytes
+        kept = self._kept
+        if kept is None or kept[:2] != (key, begin):
+            kept = self._kept = key, begin, unpack(block, begin, begin + PART_MINUTES)
+        return kept[2]
+
+
+def stored_sums(
+    store: Store, symbol: str, parts: Sequence[Rows], unpacked: UnpackedPart | None = None
+) -> list[list[DaySums]]:
     """Adds up what the ladders of minutes have. Each day is read once.
 
     Args:
         store: the store.
         symbol: whose.
         parts: stored candles, dtype ROW, each in order, and each later than those before it.
+        unpacked: where minutes of the same day are asked for again and again.
 
     Returns:
         Of each part the sums of each of its days that has ladders, ascending.
@@ -430,7 +466,7 @@ def stored_sums(store: Store, symbol: str, parts: Sequence[Rows]) -> list[list[D
             found = [sums_of(ladder, times) for times in asked]
         else:
             try:
-                found = _sums_of_day(block, asked)
+                found = _sums_of_day(block, asked, unpacked or UnpackedPart())
             except LadderBlockError as error:
                 store.report_unusable(name, str(error))
                 continue
@@ -482,18 +518,21 @@ class FollowedSums:
         return sums
 
 
-def stored_volumes(store: Store, symbol: str, parts: Sequence[Rows]) -> list[MinuteVolume]:
+def stored_volumes(
+    store: Store, symbol: str, parts: Sequence[Rows], unpacked: UnpackedPart | None = None
+) -> list[MinuteVolume]:
     """Gives the volume of minutes, each with the best that is stored: its ladder, else its candle.
 
     Args:
         store: the store.
         symbol: whose.
         parts: see :func:`stored_sums`.
+        unpacked: see there.
 
     Returns:
         The volume of each part.
     """
-    sums = stored_sums(store, symbol, parts)
+    sums = stored_sums(store, symbol, parts, unpacked)
     return [MinuteVolume(rows, part) for rows, part in zip(parts, sums, strict=True)]
 
 
@@ -508,7 +547,7 @@ def _parts_by_day(parts: Sequence[Rows]) -> dict[int, dict[int, Ints]]:
     return found
 
 
-def _sums_of_day(block: bytes, parts: list[Ints]) -> list[DaySums]:
+def _sums_of_day(block: bytes, parts: list[Ints], unpacked: UnpackedPart) -> list[DaySums]:
     """What the ladders of a day come to in the minutes of each part."""
     if len(parts) == 1 and len(parts[0]) > MINUTES_PER_DAY // 2:  # of a whole day nothing needs unpacking
         sums = day_sums(block)
@@ -516,7 +555,7 @@ def _sums_of_day(block: bytes, parts: list[Ints]) -> list[DaySums]:
             return [sums]
     day = int(parts[0][0]) - int(parts[0][0]) % DAY_MS
     first, last = ((int(at) - day) // MINUTE_MS for at in (parts[0][0], parts[-1][-1]))
-    ladder = unpack(block, first, last + 1)
+    ladder = unpacked.ladder(block, first, last + 1)
     return [sums_of(ladder, times) for times in parts]
 
 

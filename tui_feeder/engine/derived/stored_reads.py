@@ -138,7 +138,14 @@ class StoredReads:
             return None
 
     def footprint(
-        self, symbol: str, timeframe: int, count: int, levels: int, end: int | None, closed: int
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None,
+        closed: int,
+        patience: float | None = None,
     ) -> FootprintView | None:
         """What was bought and sold at each price of bars.
 
@@ -149,13 +156,14 @@ class StoredReads:
             levels: rows that all of them together may take.
             end: exclusive end of the last one, ms; None for the newest.
             closed: see the class.
+            patience: see :class:`tui_feeder.monitor.Monitor`.
 
         Returns:
             The bars; None where nothing was traded.
         """
         until = closed if end is None else min(end, closed)
         try:
-            return self._tools.footprint(symbol, timeframe, count, levels, until)
+            return self._tools.footprint(symbol, timeframe, count, levels, until, patience)
         except StoreError:
             return None
 
@@ -174,7 +182,9 @@ class StoredReads:
         except StoreError:
             return ()
 
-    def developing(self, symbol: str, day: int, every: int, closed: int) -> LevelLines | None:
+    def developing(
+        self, symbol: str, day: int, every: int, closed: int, patience: float | None = None
+    ) -> LevelLines | None:
         """The levels of a day's profile as they developed.
 
         Args:
@@ -182,12 +192,13 @@ class StoredReads:
             day: midnight, ms.
             every: minutes from one point to the next.
             closed: see the class.
+            patience: see :class:`tui_feeder.monitor.Monitor`.
 
         Returns:
             The lines; None if there is no profile.
         """
         try:
-            return self._tools.developing(symbol, day, every, closed)
+            return self._tools.developing(symbol, day, every, closed, patience)
         except StoreError:
             return None
 

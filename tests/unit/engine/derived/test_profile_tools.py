@@ -24,7 +24,12 @@ from tui_feeder.engine.analytics.profile.tools.range_profile import range_profil
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Rows, Source
 from tui_feeder.engine.derived.profile_tools import ProfileTools
-from tui_feeder.engine.derived.stored_ladders import LadderOrigin, put_ladder, stored_traded_profile
+from tui_feeder.engine.derived.stored_ladders import (
+    LadderOrigin,
+    put_ladder,
+    put_minute,
+    stored_traded_profile,
+)
 from tui_feeder.engine.derived.stored_reads import StoredReads
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.monitor import LONGEST_RANGE, NakedPoc
@@ -161,6 +166,57 @@ def test_without_profiles_there_are_none(store: Store, rows: Rows) -> None:
     assert tools.range_profile(SYMBOL, ((closed - DAY_MS, closed),), closed) is None
     assert tools.naked_pocs(SYMBOL, closed) == ()
     assert tools.developing(SYMBOL, closed - closed % DAY_MS, 5, closed) is None
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_with_patience_each_answer_goes_on_where_the_one_before_ended(tmp_path: Path, live: bool) -> None:
+    store, ladder = Store(tmp_path, exchange="a test"), ape_ladder()
+    store.put("APEUSDT", ape_candles(), Source.ARCHIVE_DAY).result()
+    if live:
+        for minute in ladder.minutes["minute"].tolist():
+            part = ladder.of_minutes(ladder.minutes["minute"] == minute)
+            put_minute(store, "APEUSDT", APE_DAY + minute * MINUTE_MS, part)
+        store.flushed().result()
+    else:
+        put_ladder(store, "APEUSDT", ladder, LadderOrigin("", "", True, 45_342), APE_DAY).result()
+    whole, tools, end = (
+        ProfileTools(store, Config()),
+        ProfileTools(store, Config()),
+        APE_DAY + 1_000 * MINUTE_MS,
+    )
+    for every in (1, 7, 60):
+        wanted = whole.developing("APEUSDT", APE_DAY, every, end)
+        assert wanted is not None
+        assert wanted.whole
+        ends = []
+        while (
+            found := tools.developing("APEUSDT", APE_DAY, every, end, 0.0)
+        ) is not None and not found.whole:
+            ends.append(found.times[-1])
+            points = len(found.times) - (found.times[-1] not in wanted.times)
+            assert (found.times[:points], found.poc[:points]) == (wanted.times[:points], wanted.poc[:points])
+        assert len(ends) > 20
+        assert ends == sorted(set(ends))
+        assert found == wanted
+    for timeframe, count in ((900, 8), (3_600, 8), (86_400, 1)):
+        bars = whole.footprint("APEUSDT", timeframe, count, 40, end)
+        assert bars is not None
+        shown, seen = None, [0]
+        while shown is None or not shown.whole:
+            asked = tools.footprint("APEUSDT", timeframe, count, 40, end, 0.0)
+            assert asked is not None
+            shown = asked
+            seen.append(len(shown.bars))
+            assert [bar.time for bar in shown.bars] == [bar.time for bar in bars.bars][
+                count - len(shown.bars) :
+            ]
+        assert seen == sorted(seen), "the newest come first"
+        assert [bar.exact_share for bar in shown.bars] == [bar.exact_share for bar in bars.bars]
+        for bar, expected in zip(shown.bars, bars.bars, strict=True):
+            assert (bar.time, bar.first, bar.poc) == (expected.time, expected.first, expected.poc)
+            assert bar.bought == pytest.approx(expected.bought)
+            assert bar.sold == pytest.approx(expected.sold)
+    store.close()
 
 
 def test_ladders_that_come_later_make_the_footprint_and_ranges_exact(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ from tui_feeder.errors import StorageError
 _MAGICS = (b"ladder 1\0", b"ladder 2\0")
 #: Levels from which on sums are kept: sooner read, and next to nothing beside so many.
 _MANY = 1 << 16
-_PART_MINUTES = 240
+#: Minutes of a part, which is unpacked by itself.
+PART_MINUTES = 240
 #: Levels below which numbers are kept whole.
 _VERY_FEW = 1 << 12
 #: Of the compression of many levels, and of few, where slow costs nothing.
@@ -129,7 +130,7 @@ class _Part(NamedTuple):
 
 def _parts_of(minutes: Ints, per_minute: Ints, many: bool) -> list[_Part]:
     """The parts of a day's levels: of many levels several, else one."""
-    parts = minutes // (_PART_MINUTES if many else MINUTES_PER_DAY)
+    parts = minutes // (PART_MINUTES if many else MINUTES_PER_DAY)
     cuts = [*np.flatnonzero(np.diff(parts, prepend=-1)).tolist(), len(minutes)]
     ends = np.concatenate(([0], np.cumsum(per_minute)))
     return [_Part(slice(a, b), slice(int(ends[a]), int(ends[b]))) for a, b in pairwise(cuts)]
@@ -191,29 +192,31 @@ def _day_sums(
     return DaySums(prices * of.tick / float(10**of.price_places), bought + sold, bought, unit, sums)
 
 
-def joined_day_sums(first: DaySums, second: DaySums) -> DaySums:
-    """Adds up what was traded in some minutes and in later ones.
+def joined_day_sums(*parts: DaySums) -> DaySums:
+    """Adds up what was traded in some minutes of a day.
 
     Args:
-        first: of earlier minutes.
-        second: of later ones.
+        parts: at least one, each of later minutes than those before it.
 
     Returns:
-        The sums of both.
+        The sums of all.
     """
-    unit = max(first.unit, second.unit)
-    parts = [(part, round(unit / part.unit)) for part in (first, second)]
-    prices = np.concatenate((first.prices, second.prices))
-    volumes = np.concatenate([part.volumes * factor for part, factor in parts])
-    bought = np.concatenate([part.bought * factor for part, factor in parts])
+    if len(parts) == 1:
+        return parts[0]
+    unit = max(part.unit for part in parts)
+    factors = [round(unit / part.unit) for part in parts]
+    prices = np.concatenate([part.prices for part in parts])
+    volumes, bought = (
+        np.concatenate([getattr(part, name) * factor for part, factor in zip(parts, factors, strict=True)])
+        for name in ("volumes", "bought")
+    )
     order = np.argsort(prices, kind="stable")
     prices = prices[order]
     begins = np.flatnonzero(np.diff(prices, prepend=-1.0))
     if len(begins):
         prices = prices[begins]
         volumes, bought = (np.add.reduceat(of[order], begins) for of in (volumes, bought))
-    minutes = joined_sums((first.minutes, second.minutes))
-    return DaySums(prices, volumes, bought, unit, minutes)
+    return DaySums(prices, volumes, bought, unit, joined_sums([part.minutes for part in parts]))
 
 
 def unpack(block: bytes, first: int = 0, end: int = MINUTES_PER_DAY) -> Ladder:

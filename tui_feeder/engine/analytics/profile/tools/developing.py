@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tui_feeder.engine.analytics.orderflow.packing import DaySums
+from tui_feeder.engine.analytics.orderflow.packing import DaySums, joined_day_sums
 from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, empty_rows
 from tui_feeder.engine.analytics.profile.increments import DayRange
 from tui_feeder.engine.analytics.profile.rows import Rows as ProfileRows
@@ -18,6 +18,8 @@ from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Rows, to_candles
 from tui_feeder.engine.core.decimals import Floats, Ints
 
 _NONE = (float("nan"),) * 4
+#: Sums of ladders that wait to be added up: all of a day at once would hold up a screen.
+_MOST_SUMS = 64
 
 
 class Developing(NamedTuple):
@@ -47,10 +49,9 @@ class DevelopingLevels:
         self._live = LiveProfile(settings)
         self._live.load(np.empty(0, dtype=ROW), before)
         self._counted: list[Rows] = [np.empty(0, dtype=ROW)]
-        self._volumes: list[MinuteVolume] = []
-        self._traded = False  # some of it lies where it was traded
+        self._volumes: list[MinuteVolume] = []  # that are not placed yet
+        self._sums: list[DaySums] = []  # of the ladders of all minutes
         self._of_trades: ProfileRows | None = None
-        self._placed_volumes = 0  # of those above, on these rows
         self._times: list[int] = []
         self._points: list[tuple[float, ...]] = []
 
@@ -99,7 +100,10 @@ class DevelopingLevels:
             self._live.add(candle)
         self._counted.append(rows)
         self._volumes.append(MinuteVolume(rows, () if sums is None else (sums,)))
-        self._traded = self._traded or sums is not None
+        if sums is not None:
+            self._sums.append(sums)
+            if len(self._sums) > _MOST_SUMS:
+                self._sums = [joined_day_sums(*self._sums)]
         end = int(rows["open_time"][-1]) + MINUTE_MS
         if end % self._step == 0:
             self._times.append(end)
@@ -108,7 +112,7 @@ class DevelopingLevels:
     def _levels(self) -> tuple[float, ...]:
         """The levels after the last minute."""
         live = self._live
-        if self._traded:
+        if self._sums:
             candles = live.place(self._placed(live.increment))
             figures = live.figures()
             live.place(candles)  # later ones are added to these, and the height of rows rests on them
@@ -120,20 +124,20 @@ class DevelopingLevels:
 
     def _placed(self, increment: float) -> ProfileRows:
         """Rows with the volume of all minutes; of the same height as before only new ones are placed."""
-        rows, new = self._of_trades, self._volumes[self._placed_volumes :]
+        rows = self._of_trades
         if rows is None or rows.grid.increment != increment:
             rows = self._of_trades = empty_rows(self._settings, increment)
-            parts = [volume.columns(rows.grid) for volume in self._volumes]
-            high, low, close, volume = (np.concatenate(column) for column in zip(*parts, strict=True))
-            if len(high):
-                rows.load(high, low, close, volume)
+            self._sums = [joined_day_sums(*self._sums)]
+            columns = MinuteVolume(self._rows, self._sums).columns(rows.grid)
+            if len(columns[0]):
+                rows.load(*columns)
         else:
-            for minutes in new:
+            for minutes in self._volumes:
                 for high, low, close, volume in zip(
                     *(column.tolist() for column in minutes.columns(rows.grid)), strict=True
                 ):
                     rows.add(high, low, close, volume)
-        self._placed_volumes = len(self._volumes)
+        self._volumes.clear()
         return rows
 
     def lines(self) -> Developing:
