@@ -7,8 +7,8 @@ collected once. Then each mutant has a fork of the process, in which the code of
 place, and runs those tests that reach the changed lines, until one fails. Examples of Hypothesis are the same
 in each run, and time is that of the processor, so a verdict does not depend on how busy the machine is.
 
-Mutated is what stands in functions and methods, defaults of parameters included. What a module computes when
-it is imported, annotations, docstrings, ``assert``, ``raise``, ``strict=True`` and ``__repr__`` are left alone.
+Mutated is what stands in functions and methods, defaults of parameters included. Left alone is what a module
+computes on import, and annotations, docstrings, ``assert``, ``raise``, ``strict=True`` and ``__repr__``.
 
 A mutant of which no test can tell is listed with the reason in ``tests/data/equivalent_mutants.txt`` and does
 not count; one that is listed and fails a test is an error.

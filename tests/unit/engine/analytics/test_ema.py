@@ -128,6 +128,7 @@ def test_a_line_with_absent_bars_is_warming_while_they_weigh_more_than_a_thousan
 ) -> None:
     """Of the seed and of absent bars an EMA of its own is kept, in which they are 1 and all others 0."""
     line, alpha, absent, seen, gaps = Ema(period), 2 / (period + 1), 0.0, 0, []
+    latest = 0.0
     for part in parts:
         if part < 0:
             line.miss(-part)
@@ -138,6 +139,8 @@ def test_a_line_with_absent_bars_is_warming_while_they_weigh_more_than_a_thousan
         seen += max(part, 0)
         for _ in range(abs(part)):
             absent += alpha * ((part < 0) - absent)
+        latest = absent if part < 0 else latest
+        assert line.state()[3] == pytest.approx(latest)
         settled = seen >= period + settled_after(period)
         assert line.warming == (seen >= period and (not settled or absent > SEED_WEIGHT * (1 + 1e-9)))
     loaded = Ema(period)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -108,31 +109,56 @@ def test_minute_after_minute_gives_the_same_set_as_all_at_once(order: list[int])
     assert grown == from_set(order)
 
 
-@given(intervals, st.integers(1, 20))
-def test_parts_are_full_but_the_last_and_together_the_set_in_order_of_time(raw: Intervals, most: int) -> None:
-    parts = [sorted(minutes_of(part)) for part in of(raw).parts(most)]
-    wanted = sorted(plain(raw))
-    assert parts == [wanted[at : at + most] for at in range(0, len(wanted), most)]
+def subsets(size: int) -> list[tuple[set[int], Coverage]]:
+    """Every set of the first few minutes."""
+    chosen = [{minute for minute in range(size) if bits >> minute & 1} for bits in range(1 << size)]
+    return [(wanted, from_set(wanted)) for wanted in chosen]
 
 
-@given(intervals, st.integers(1, 6))
-def test_the_shortest_holes_are_filled_until_few_enough_intervals_are_left(raw: Intervals, most: int) -> None:
-    coverage = of(raw)
-    coarse = coverage.coarse(most)
-    assert_canonical(coarse)
-    assert len(coarse) == min(len(coverage), most)
-    assert not coverage.subtract(coarse)
-    holes = coverage.missing(coverage.start, coverage.end) if coverage else EMPTY
-    lengths = sorted((b - a, a, b) for a, b in holes)
-    assert coarse == coverage.union(Coverage((a, b) for _, a, b in lengths[: len(coverage) - len(coarse)]))
+def test_operations_on_any_two_sets_of_six_minutes() -> None:
+    for (x, a), (y, b) in product(subsets(6), repeat=2):
+        assert a.union(b) == from_set(x | y)
+        assert a.subtract(b) == from_set(x - y)
+        assert a.intersect(b) == from_set(x & y)
+        assert (a == b) == (x == y)
 
 
-@given(intervals, st.integers(1, 6))
-def test_the_longest_intervals_are_kept_and_of_equal_ones_the_later(raw: Intervals, most: int) -> None:
-    coverage = of(raw)
-    kept = coverage.longest(most)
-    assert_canonical(kept)
-    assert set(kept) == set(sorted(coverage, key=lambda part: (part[1] - part[0], part[0]))[-most:])
+def test_ranges_and_instants_of_any_set_of_six_minutes() -> None:
+    for wanted, coverage in subsets(6):
+        assert coverage.minutes == len(wanted)
+        assert isinstance(coverage.minutes, int)
+        for instant in range(-30_000, 7 * MINUTE_MS, 30_000):
+            assert (instant in coverage) == (instant // MINUTE_MS in wanted)
+        for start, end in product(range(-1, 8), repeat=2):
+            inside = wanted & set(range(start, end))
+            assert coverage.clip(start * MINUTE_MS, end * MINUTE_MS) == from_set(inside)
+            missing = set(range(start, end)) - wanted
+            assert coverage.missing(start * MINUTE_MS, end * MINUTE_MS) == from_set(missing)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_parts_are_full_but_the_last_and_together_the_set_in_order_of_time(most: int) -> None:
+    for wanted, coverage in subsets(9):
+        ordered = sorted(wanted)
+        parts = [sorted(minutes_of(part)) for part in coverage.parts(most)]
+        assert parts == [ordered[at : at + most] for at in range(0, len(ordered), most)]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_the_shortest_holes_are_filled_until_few_enough_intervals_are_left(most: int) -> None:
+    for wanted, coverage in subsets(9):
+        coarse = coverage.coarse(most)
+        assert len(coarse) == min(len(coverage), most)
+        holes = coverage.missing(coverage.start, coverage.end) if wanted else EMPTY
+        filled = sorted((b - a, a, b) for a, b in holes)[: len(coverage) - len(coarse)]
+        assert coarse == coverage.union(Coverage((a, b) for _, a, b in filled))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_the_longest_intervals_are_kept_and_of_equal_ones_the_later(most: int) -> None:
+    for _, coverage in subsets(9):
+        kept = coverage.longest(most)
+        assert list(kept) == sorted(sorted(coverage, key=lambda part: (part[1] - part[0], part[0]))[-most:])
 
 
 @pytest.mark.parametrize("bad", [(0, 1), (30_000, 60_000), (120_000, 60_000)])
