@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -85,15 +86,15 @@ def test_sums_keep_decimal_digits(field: str) -> None:
     assert aggregate(to_rows(candles), 300).rows[field][0] == 0.9
 
 
-@given(st.lists(st.tuples(*[st.decimals(0, 10**6, places=3)] * 4), min_size=240, max_size=240))
+@given(st.lists(st.decimals(0, 10**6, places=3), min_size=240, max_size=240))
 @settings(max_examples=examples(30), deadline=None)
-def test_a_long_sum_equals_the_decimal_sum(volumes: list[tuple[Decimal, ...]]) -> None:
-    candles = [of_volumes(i, *map(float, each)) for i, each in enumerate(volumes)]
-    (bar,) = live(candles, 14400)
+def test_a_long_sum_equals_the_decimal_sum(volumes: list[Decimal]) -> None:
+    """Of each field, in an order of its own."""
+    orders = [[float(volume) for volume in volumes[at:] + volumes[:at]] for at in (0, 1, 2, 3)]
+    (bar,) = live([of_volumes(i, *each) for i, each in enumerate(zip(*orders, strict=True))], 14400)
     made = bar.candle
-    assert (
-        made.volume, made.quote_volume, made.taker_buy_volume, made.taker_buy_quote_volume
-    ) == tuple(float(sum(each)) for each in zip(*volumes, strict=True))  # fmt: skip
+    sums = (made.volume, made.quote_volume, made.taker_buy_volume, made.taker_buy_quote_volume)
+    assert sums == (float(sum(volumes)),) * 4
 
 
 def test_a_bar_completes_with_the_candle_of_its_last_minute() -> None:
@@ -171,32 +172,29 @@ def counted(
     return found
 
 
-@given(
-    candle_lists(),
-    st.sampled_from(TIMEFRAMES[1:]),
-    st.integers(-20, 300),
-    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 200)), max_size=3),
-)
-@settings(max_examples=examples(300, share=4), deadline=None)
-def test_minutes_before_the_listing_and_those_the_exchange_never_had_are_not_missing(
-    candles: list[Candle], timeframe: int, offset: int, stretches: list[tuple[int, int]]
-) -> None:
-    first = candles[0].open_time
-    listed = first + offset * MINUTE_MS
-    omitted = Coverage((first + a * MINUTE_MS, first + (a + n) * MINUTE_MS) for a, n in stretches)
-    omitted = omitted.subtract(Coverage((c.open_time, c.open_time + MINUTE_MS) for c in candles))
-    expected = counted(candles, timeframe, listed, omitted)
-    bars = aggregate(to_rows(candles), timeframe, listed=listed, omitted=omitted)
-    assert (bars.minutes.dtype, bars.omitted.dtype) == (np.int64, np.int64)
-    live_bar = LiveBar(timeframe, listed, omitted)
-    done = [bar for c in candles for bar in live_bar.add(c)]
-    for at, bar in enumerate(done):
-        minutes, never = expected[bar.candle.open_time]
-        assert (bar.minutes, bar.omitted) == (minutes, never)
-        assert (bars.minutes[at], bars.omitted[at]) == (minutes, never)
-        assert bar.lacking == timeframe // 60 - minutes - never
-        assert isinstance(bar.lacking, int)
-        assert bar.partial == bars.partial[at] == (minutes + never < timeframe // 60)
+@pytest.mark.parametrize("listed", range(-1, 8))
+def test_minutes_before_the_listing_and_those_the_exchange_never_had_are_not_missing(listed: int) -> None:
+    """Any candles of two bars of three minutes, and any of the others never were."""
+    since = MIDNIGHT + listed * MINUTE_MS
+    for kinds in product(("candle", "missing", "omitted"), repeat=6):
+        candles = [candle(i, 5, 5, 5, 5) for i, kind in enumerate(kinds) if kind == "candle"]
+        if not candles or kinds.count("omitted") > 1:
+            continue
+        times = [MIDNIGHT + i * MINUTE_MS for i, kind in enumerate(kinds) if kind == "omitted"]
+        omitted = Coverage((time, time + MINUTE_MS) for time in times)
+        expected = counted(candles, 180, since, omitted)
+        bars = aggregate(to_rows(candles), 180, listed=since, omitted=omitted)
+        assert (bars.minutes.dtype, bars.omitted.dtype) == (np.int64, np.int64)
+        bar_in_progress = LiveBar(180, since, omitted)
+        done = [bar for c in candles for bar in bar_in_progress.add(c)]
+        assert len(done) == len(bars.minutes)
+        for at, bar in enumerate(done):
+            minutes, never = expected[bar.candle.open_time]
+            assert (bar.minutes, bar.omitted) == (minutes, never)
+            assert (bars.minutes[at], bars.omitted[at]) == (minutes, never)
+            assert bar.lacking == 3 - minutes - never
+            assert isinstance(bar.lacking, int)
+            assert bar.partial == bars.partial[at] == (minutes + never < 3)
 
 
 @pytest.mark.parametrize("timeframe", [180, 3600])

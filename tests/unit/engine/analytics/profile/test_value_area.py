@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -41,6 +43,73 @@ def test_traditional_and_greedy_differ() -> None:
     weights = np.array([4.0, 4.0, 0.0, 10.0, 3.0, 1.0, 3.0])
     assert value_area(weights, 3, 13, 2)[:2] == (1, 3)  # 3 + 1 above against 0 + 4 below: a tie, so below
     assert value_area(weights, 3, 13, 1)[:2] == (3, 4)
+
+
+def grown(weights: Sequence[float], poc: int, enough: float, step: int) -> tuple[int, int, float]:
+    """The value area by its definition."""
+    low = high = poc
+    while sum(weights[low : high + 1]) < enough and (low > 0 or high < len(weights) - 1):
+        above, below = weights[high + 1 : high + 1 + step], weights[max(0, low - step) : low]
+        if above and (not below or sum(above) > sum(below)):
+            high += len(above)
+        else:
+            low -= len(below)
+    return low, high, sum(weights[low : high + 1])
+
+
+SHARES = (0.0, 0.4, 0.7, 1.0, 1.5)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_area_of_any_five_rows_is_the_one_defined(step: int) -> None:
+    for weights, poc, share in product(product((0.0, 1.0, 3.0), repeat=5), range(5), SHARES):
+        enough = share * sum(weights)
+        assert value_area(np.array(weights), poc, enough, step) == grown(weights, poc, enough, step)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.25])
+@pytest.mark.parametrize("step", [1, 2])
+def test_sides_that_differ_by_less_than_noise_are_equal_and_the_lower_goes_first(
+    step: int, noise: float
+) -> None:
+    weights = np.array([1.0, 1.0, 1.0, 5.0, 1.0 + 0.2 / step, 1.0, 1.0])
+    runs = np.arange(8)
+    sums = weights.sum(keepdims=True)
+    wanted = (3 - step, 3) if noise else (3, 3 + step)
+    assert value_area(weights, 3, 5.5, step, noise)[:2] == wanted
+    assert value_area_of_many(weights, sums, 7, 3, 5.5, step, noise) == wanted
+    assert value_area_of_runs(runs, weights, 3, 5.5, step, noise) == wanted
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_area_of_any_five_rows_in_blocks_is_the_one_defined(step: int, block: int) -> None:
+    for weights, poc, share in product(product((0.0, 1.0, 3.0), repeat=5), range(5), SHARES):
+        if not weights[poc]:
+            continue
+        padded = np.zeros(-(-5 // block) * block + 2 * block)
+        padded[block : block + 5] = weights
+        sums = padded.reshape(-1, block).sum(axis=1)
+        low, high = value_area_of_many(padded, sums, block, block + poc, share * sum(weights), step)
+        found = max(low - block, 0), min(high - block, 4)
+        if share <= 1:
+            assert found == grown(weights, poc, share * sum(weights), step)[:2]
+        else:
+            assert found == (0, 4)
+
+
+@pytest.mark.parametrize("lengths", [(2, 1, 3, 1), (1, 2, 2, 3), (4, 1, 1, 5)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_area_of_any_four_runs_is_the_one_defined(step: int, lengths: tuple[int, ...]) -> None:
+    edges = np.cumsum([0, *lengths])
+    for each, share in product(product((0.0, 1.0, 3.0), repeat=4), SHARES):
+        if not any(each):
+            continue
+        weights = np.repeat(each, lengths)
+        poc = point_of_control(weights)
+        low, high = value_area_of_runs(edges, np.array(each), poc, share * weights.sum(), step)
+        wanted = grown(weights.tolist(), poc, share * weights.sum(), step)[:2]
+        assert (max(low, 0), min(high, len(weights) - 1)) == wanted
 
 
 @given(
