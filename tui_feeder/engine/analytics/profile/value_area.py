@@ -31,11 +31,9 @@ def value_area(
     Returns:
         Lowest and highest row inside, and the weight inside.
     """
-    # Padding spares the loop every test for an edge: beyond it, a pair weighs -inf.
+    # Padding spares the loop every test for an edge: one row beyond it weighs nothing, all others -inf.
     single = step == 1
     w = [_NEVER, _NEVER, 0.0, *weights.tolist(), 0.0, _NEVER, _NEVER]
-    if single:
-        w[2] = w[-3] = _NEVER
     low = high = poc + 3
     inside: float = w[low]
     while inside < enough:
@@ -122,8 +120,6 @@ def _rows_before(weights: Floats, sums: Floats, block: int, end: int, need: floa
     Returns:
         The number of rows and what they weigh.
     """
-    if end <= 0:
-        return 0, 0.0
     first = end // block
     have = 0.0
     if first * block < end:

@@ -98,18 +98,37 @@ def test_the_area_of_any_five_rows_in_blocks_is_the_one_defined(step: int, block
             assert found == (0, 4)
 
 
+@pytest.mark.parametrize("empty", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("block", [4, 16])
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_area_of_many_rows_is_that_of_few_from_any_row(step: int, block: int, empty: float) -> None:
+    """More rows than are looked at together, and those that weigh nothing between others."""
+    random = np.random.default_rng(5)
+    for size in (9, 14, 70):
+        weights = random.integers(1, 9, size) * (random.random(size) >= empty).astype(float)
+        padded = np.zeros(-(-size // block) * block + 2 * block)
+        padded[block : block + size] = weights
+        sums = padded.reshape(-1, block).sum(axis=1)
+        for poc, share in product(range(size), (0.3, 0.7, 0.9, 0.99, 1.0)):
+            enough = np.ceil(share * weights.sum())
+            low, high = value_area_of_many(padded, sums, block, block + poc, enough, step)
+            found = max(low - block, 0), min(high - block, size - 1)
+            if weights[poc]:
+                assert found == value_area(weights, poc, enough, step)[:2]
+
+
 @pytest.mark.parametrize("lengths", [(2, 1, 3, 1), (1, 2, 2, 3), (4, 1, 1, 5)])
 @pytest.mark.parametrize("step", [1, 2])
 def test_the_area_of_any_four_runs_is_the_one_defined(step: int, lengths: tuple[int, ...]) -> None:
     edges = np.cumsum([0, *lengths])
-    for each, share in product(product((0.0, 1.0, 3.0), repeat=4), SHARES):
+    for each, share in product(product((0.0, 1.0, 3.0), repeat=4), (None, *SHARES)):
         if not any(each):
             continue
         weights = np.repeat(each, lengths)
         poc = point_of_control(weights)
-        low, high = value_area_of_runs(edges, np.array(each), poc, share * weights.sum(), step)
-        wanted = grown(weights.tolist(), poc, share * weights.sum(), step)[:2]
-        assert (max(low, 0), min(high, len(weights) - 1)) == wanted
+        enough = weights[poc] if share is None else share * weights.sum()
+        low, high = value_area_of_runs(edges, np.array(each), poc, enough, step)
+        assert (max(low, 0), min(high, len(weights) - 1)) == grown(weights.tolist(), poc, enough, step)[:2]
 
 
 @given(
