@@ -67,6 +67,7 @@ _PULL_SECONDS = 0.1  # at least, between two snapshots
 _FIRST_ANSWER_SECONDS = 0.05  # a first question waits so long for its answer
 _WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries to find a feeder again
 _KEPT = 256  # answers
+_LATE_BITS = 40  # of the number of changes, below that of late answers
 _STATES = tuple(MinuteState)
 _NEVER = object()
 _NOT_CONNECTED = "the feeder does not answer"
@@ -96,6 +97,7 @@ class _CachedAnswer:
     value: Any
     stamp: object = _NEVER  # what it depends on, as it was when it was asked for
     asked: bool = False  # an answer is under way
+    late: bool = False  # whoever asked went on without it
     there: threading.Event = field(default_factory=threading.Event)
 
 
@@ -121,6 +123,7 @@ class AttachedMonitor:
         self._requested = asyncio.Event()  # since the last snapshot was asked for
         self._known: OrderedDict[tuple[Any, ...], _CachedAnswer] = OrderedDict()
         self._lock = threading.Lock()
+        self._late: dict[str, int] = {}  # of each symbol the answers that came after a screen went on
         self._number = 0
         self._waiting: dict[int, Callable[[Any], None]] = {}
         self._changes: set[Future[str]] = set()  # whose answers are awaited
@@ -147,11 +150,23 @@ class AttachedMonitor:
         """The newest snapshot; of a lost feeder the last one, its clock going on so that ages grow."""
         with contextlib.suppress(RuntimeError):  # it was closed
             self._loop.call_soon_threadsafe(self._requested.set)
-        now, newest = time.monotonic(), self._newest
+        now, newest = time.monotonic(), self._with_late(self._newest)
         if newest.state != "lost":
             return newest
         passed = (now - newest.taken_at) * newest.clock_rate * 1000
         return replace(newest, exchange_time=newest.exchange_time + round(passed), taken_at=now)
+
+    def _with_late(self, newest: Snapshot) -> Snapshot:
+        """The snapshot, in which symbols of late answers look changed: screens ask again, and get them."""
+        if not self._late:
+            return newest
+        symbols = tuple(
+            replace(view, stored=(view.stored[0] + (late << _LATE_BITS), view.stored[1]))
+            if (late := self._late.get(view.symbol))
+            else view
+            for view in newest.symbols
+        )
+        return replace(newest, symbols=symbols)
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
         """See :meth:`tui_feeder.monitor.Monitor.bars`."""
@@ -328,13 +343,18 @@ class AttachedMonitor:
                     known.value = none if value is None else read(value)
                 except Exception:  # of a feeder that is not like this program: this answer alone is missing
                     log.exception("an answer to %s could not be read", what)
-                known.asked = False
+                with self._lock:
+                    known.asked, late, known.late = False, known.late, False
+                    if late and args and isinstance(args[0], str):
+                        self._late[args[0]] = self._late.get(args[0], 0) + 1
                 known.there.set()
 
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._send, what, args, answered)
         if ask and self._writer is not None:
             known.there.wait(_FIRST_ANSWER_SECONDS)
+            with self._lock:
+                known.late = known.asked
         return cast(_T, known.value)
 
     # --- the other side --------------------------------------------------------------------------

@@ -47,7 +47,7 @@ from tui_feeder.attach.wire import (
     difference,
     encode_frame,
 )
-from tui_feeder.monitor import MINUTE_MS, ConfiguredValue, RulesView, RuleView, Snapshot
+from tui_feeder.monitor import MINUTE_MS, ConfiguredValue, ProfileView, RulesView, RuleView, Snapshot
 
 
 @pytest.fixture
@@ -302,6 +302,43 @@ def test_bars_are_asked_for_again_when_a_minute_has_closed_and_not_before(
         assert monitor.calls.count(asked) == 2
     finally:
         attached.close()
+
+
+class SlowMonitor(FakeMonitor):
+    """Whose profiles are not there before ``go`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.go = threading.Event()
+
+    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+        self.go.wait(10)
+        return super().profile(symbol, day)
+
+
+def test_an_answer_that_comes_late_makes_its_symbol_look_changed_so_that_screens_show_it(path: Path) -> None:
+    monitor = SlowMonitor()
+    server = AttachServer(monitor, path, "a feeder")
+    attached = AttachedMonitor(path)
+    try:
+
+        def stored() -> dict[str, tuple[int, int]]:
+            return {view.symbol: view.stored for view in attached.snapshot().symbols}
+
+        before = stored()
+        assert attached.profile("BTCUSDT") is None
+        monitor.go.set()
+        until(lambda: stored() != before)
+        after = stored()
+        assert {name for name in after if after[name] != before[name]} == {"BTCUSDT"}
+        assert attached.profile("BTCUSDT") is not None
+        assert sum(call.startswith("profile BTCUSDT") for call in monitor.calls) == 1  # asked for once
+        assert stored() == after
+        attached.profile("ETHUSDT")  # is there in time, or changes its own symbol alone
+        assert stored()["BTCUSDT"] == after["BTCUSDT"]
+    finally:
+        attached.close()
+        server.close()
 
 
 def test_a_feeder_that_goes_is_shown_as_lost_and_found_again_when_it_is_back(
