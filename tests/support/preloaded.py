@@ -3,9 +3,9 @@
 A process of the program spends most of its life importing: 0.2 to 0.5 s of a processor, and the tests start
 hundreds. :class:`PreloadedPopen` is ``subprocess.Popen`` for ``python -m tui_feeder ...``: the process is
 real, with its own arguments, environment, working directory, descriptors and exit code, and runs the module
-as Python does. What it does not test is the start of the interpreter: a command line that needs another
-interpreter (``preexec_fn``, ``pass_fds``, other settings of locale or of Python) is started as always.
-Every command is started as always by test_environment.
+as Python does. What it does not test is the start of the interpreter, and the end of its modules: a command
+line that needs another interpreter (``preexec_fn``, ``pass_fds``, other settings of locale or of Python) is
+started as always. Every command is started as always by test_environment.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -259,7 +260,7 @@ def _serve(requests: socket.socket) -> tuple[list[str], str, dict[str, str], lis
 
 
 def _become(arguments: list[str], folder: str, environment: dict[str, str], descriptors: list[int]) -> None:
-    """Be ``python -m tui_feeder`` with these; the interpreter ends as it always does."""
+    """Be ``python -m tui_feeder`` with these."""
     for number in range(3):
         os.dup2(descriptors[number], number)
     for descriptor in descriptors:
@@ -269,7 +270,34 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], desc
     os.environ.update(environment)
     sys.path.insert(0, folder)
     sys.argv = ["-m", *arguments]
-    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    else:
+        code = 0
+    if isinstance(code, int):
+        _end(code)
+    raise SystemExit(code)
+
+
+def _end(code: int) -> None:
+    """End as the interpreter does, but without taking the modules apart.
+
+    They are shared with the process that has imported them. To touch each of their objects copies all of that
+    memory, which is two thirds of the processor's time of a short command. Returns where an output cannot be
+    written, which the interpreter reports.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    gc.collect()  # what is let go of may complain
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(code & 0xFF)
 
 
 def _main() -> None:
