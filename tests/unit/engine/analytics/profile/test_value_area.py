@@ -228,6 +228,34 @@ def test_an_area_kept_through_long_drifting_days_is_the_one_made_from_nothing(
                 check_kept(kept, step, share)
 
 
+@pytest.mark.parametrize("share", [(7, 10), (9, 10), (1, 1), (1, 2)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_an_area_kept_over_few_rows_with_gaps_is_the_one_made_from_nothing(
+    step: int, share: tuple[int, int]
+) -> None:
+    """Also where the lowest row is the heaviest at first, so that nothing above is preceded from below."""
+    for seed in range(examples(600)):
+        random = Random(seed)
+        rows = random.sample(range(random.choice((6, 12, 40))), 6)
+        kept = IncrementalValueArea(step, share)
+        for _ in range(random.choice((3, 12))):
+            for _ in range(random.choice((1, 1, 3))):
+                kept.add(random.choice(rows), random.choice((0, 1, 1, 2, 5)))
+            if kept.total:
+                check_kept(kept, step, share)
+        again = IncrementalValueArea(step, share)
+        again.load(dict(kept.weights))
+        again.scale(10)
+        if kept.total:
+            assert again.settle() == (kept.settle()[0], kept.settle()[1] * 10)
+            assert max(again.low, min(rows)) == max(kept.low, min(rows))
+        again.load({3: 2, 5: 1})
+        assert again.settle()[0] == 3
+        again.add(5, 4)
+        again.load({3: 2, 5: 1, 8: 7})
+        assert again.settle()[0] == 8
+
+
 def check_kept(kept: IncrementalValueArea, step: int, share: tuple[int, int]) -> None:
     poc, inside = kept.settle()
     first, last = kept.touched[0], kept.touched[-1]
