@@ -112,6 +112,9 @@ async def test_what_is_too_long_for_rest_stays_labelled_until_the_archive_has_it
             lambda: all(exact_in(engine.store, again, again + 3 * MINUTE_MS, yesterday)), 120, pause=0.5
         )
         known = minutes_known(engine.store, yesterday, SYMBOL)
+        before = [how for minute, how in known.items() if minute < DAY - 26 * MINUTE_MS]
+        assert len(before) > 1_400, "minutes before it followed the trades, as those of another owner"
+        assert set(before) == {Known.CANDLE}
         inside = {known[minute] for minute in range(began + MINUTE_MS, began + 9 * MINUTE_MS, MINUTE_MS)}
         assert inside == {Known.CANDLE}
         assert known[began + 9 * MINUTE_MS] is Known.PARTIAL
