@@ -280,6 +280,14 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiverView:
+    """Who is called for alerts: the webhook, the program, the topic."""
+
+    waiting: int  # alerts that are not handed over
+    trouble: str  # what is wrong, such as that it does not answer; "" where nothing is known to be
+
+
+@dataclass(frozen=True, slots=True)
 class AlertView:
     """An alert that went off."""
 
@@ -447,6 +455,7 @@ class Snapshot:
     sinks: Mapping[str, str] = field(default_factory=dict)  # sink -> "ok" | "off" | what is wrong
     alerts: tuple[AlertView, ...] = ()  # the newest last, at most a few dozen
     alert_rules: RulesView = RulesView()
+    receivers: Mapping[str, ReceiverView] = field(default_factory=dict)  # of alerts: "webhook" -> ...
     gateway: GatewayFigures | None = None  # of the gateway that serves the store, where one does
     not_ready: str = ""  # why the exchange is not reached at a start; "" once it is
     cluster: ClusterView | None = None  # None for a feeder by itself

@@ -39,6 +39,7 @@ from tui_feeder.monitor import (
     ProfileView,
     Progress,
     RangeView,
+    ReceiverView,
     Rows,
     RulesView,
     RuleView,
@@ -103,6 +104,7 @@ class FakeMonitor:
         self.rules = RulesView(file="/home/trader/.config/feeder-tui/config.toml")
         self.rule_fault = ""
         self.cluster: ClusterView | None = None
+        self.receivers: dict[str, ReceiverView] = {}
         self.state = "live"
         self.not_ready = ""
         self.sequence = 0
@@ -161,6 +163,7 @@ class FakeMonitor:
             alerts=self.alerts, alert_rules=self.rules, not_ready=self.not_ready,
             store_path="lmdb_data", store_bytes=182_000_000, store_candles=1_036_800,
             cluster=self.cluster,
+            receivers=self.receivers,
         )  # fmt: skip
 
     def _walk(self) -> None:

@@ -42,6 +42,8 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
         lines.append(_line("disk" if what == "disk" else "store", trouble))
     lines += _limited("part", (f"{name}: {state}" for name, state in bad_parts.items()), most)
     lines += _limited("sink", (f"{name}: {state}" for name, state in bad_sinks.items()), most)
+    hanging = [f"{name}: {view.trouble}" for name, view in snapshot.receivers.items() if view.trouble]
+    lines += _limited("alerts", hanging, most)
     lines += _limited("stream", map(_stream, bad_streams), most)
     if snapshot.trades is not None and snapshot.trades.state not in _WELL:
         lines.append(_line("trades", _trades(snapshot, snapshot.trades)))

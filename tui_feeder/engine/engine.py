@@ -380,18 +380,29 @@ class Engine:
             self.journal.note("error", "minutes still waited for their commit when the time to stop was over")
         self.checkpoints.write_all()
         self.alerts.keep(last=True)
-        await self.alerts.hand_over((deadline - time.monotonic()) / 2)
+        receivers_seconds = (deadline - time.monotonic()) / 2
+        await self.alerts.queued(receivers_seconds)
+        # A receiver or a sink may hang: it holds up none of the others, nor the handover of a worker.
+        others = [sink for sink in self.sinks if sink not in self.ownership.sinks]
+        await asyncio.gather(
+            self._close_sinks(self.ownership.sinks, deadline),
+            *(self._close_sinks([sink], deadline) for sink in others),
+            self.alerts.hand_over(receivers_seconds),
+        )
         await self.supervisor.stop()
         if self.sealing is not None:
             self.sealing.close()
-        loop = asyncio.get_running_loop()
-        for sink in self.sinks:
-            await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))
         await self.exchange.close()
         self.workers.shutdown(wait=True, cancel_futures=True)
-        await loop.run_in_executor(None, self.store.close)
+        await asyncio.get_running_loop().run_in_executor(None, self.store.close)
         if self.state != "failed":
             self.state = "stopped"
+
+    async def _close_sinks(self, sinks: Sequence[Sink], deadline: float) -> None:
+        """Close sinks one after the other until ``deadline`` (time.monotonic())."""
+        loop = asyncio.get_running_loop()
+        for sink in sinks:
+            await loop.run_in_executor(None, sink.close, max(0.1, deadline - time.monotonic()))
 
     async def _run_startup(self, tracked: TrackedSymbol) -> None:
         try:

@@ -60,6 +60,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
     whole = engine.whole_history()
     exchange = engine.exchange.status()
     troubles = engine.stored_day_check.troubles()
+    receivers = engine.alerts.receivers()
     counters["archive_files"] = exchange.archive_files
     counters["archive_bytes"] = exchange.archive_bytes
     counters["unusable_records"] = len(engine.store.unusable_records)
@@ -101,6 +102,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         sinks={sink.name: sink.status() for sink in engine.sinks},
         alerts=tuple(engine.alerts.recent),
         alert_rules=engine.rule_book.view,
+        receivers=receivers,
         gateway=_gateway(engine),
         cluster=engine.ownership.view(),
         not_ready=engine.subscriptions.not_ready,

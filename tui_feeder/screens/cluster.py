@@ -24,7 +24,7 @@ class ClusterScreen(ScrolledListScreen, inherit_bindings=False):
 
     def lines(self, snapshot: Snapshot, width: int, height: int) -> list[list[Part]]:
         """See :meth:`tui_feeder.screens.scrolled_list.ScrolledListScreen.lines`."""
-        return cluster_lines(snapshot.cluster, width, self.palette)
+        return cluster_lines(snapshot.cluster, snapshot.receivers, width, self.palette)
 
     def table(self) -> Table | None:
         """The workers."""

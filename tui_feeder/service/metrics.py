@@ -101,6 +101,7 @@ def families(status: EngineStatus, checks: Iterable[Check]) -> Iterator[Metric]:
     yield from _of_rest(status)
     yield from _of_store(status)
     yield from _of_sinks(status)
+    yield from _of_receivers(snapshot)
     yield from _of_gateway(status.snapshot)
     yield from _of_cluster(status.snapshot.cluster)
 
@@ -244,6 +245,18 @@ def _of_sinks(status: EngineStatus) -> Iterator[Metric]:
     for key, outbox in status.outboxes.items():
         dropped.add_metric(key, float(outbox.dropped))
     yield dropped
+
+
+def _of_receivers(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _labelled(
+        "feeder_alert_receiver_ok", "1 where the receiver of alerts is not known to be in trouble.",
+        ("receiver",),
+        [((name,), float(not view.trouble)) for name, view in snapshot.receivers.items()],
+    )  # fmt: skip
+    yield _labelled(
+        "feeder_alerts_waiting", "Alerts that are not handed over to the receiver.", ("receiver",),
+        [((name,), float(view.waiting)) for name, view in snapshot.receivers.items()],
+    )  # fmt: skip
 
 
 def _of_gateway(snapshot: Snapshot) -> Iterator[Metric]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from tui_feeder.monitor import ClusterView
+from collections.abc import Mapping
+
+from tui_feeder.monitor import ClusterView, ReceiverView
 from tui_feeder.time_format import format_second
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.progress_bars import bar_text
-from tui_feeder.widgets.sources import rule
+from tui_feeder.widgets.sources import receiver_lines, rule
 
 _BAR = 16  # cells
 _LABEL = 16
 _TAKEOVERS_SHOWN = 10
 
 
-def cluster_lines(found: ClusterView | None, width: int, palette: Palette) -> list[list[Part]]:
+def cluster_lines(
+    found: ClusterView | None, receivers: Mapping[str, ReceiverView], width: int, palette: Palette
+) -> list[list[Part]]:
     """Writes the lines of the screen.
 
     Args:
         found: the cluster; None for a feeder by itself.
+        receivers: of this worker's alerts, by name.
         width: cells there are.
         palette: styles and symbols.
 
@@ -32,6 +37,7 @@ def cluster_lines(found: ClusterView | None, width: int, palette: Palette) -> li
         ]
     return [
         *_this_worker(found, width, palette),
+        *receiver_lines(receivers, _LABEL, palette),
         *_workers(found, width, palette),
         *_takeovers(found, width, palette),
         *_partitions(found, width, palette),

@@ -6,7 +6,7 @@ A wide terminal shows two columns: at the left what comes in and what is wrong w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from heapq import nsmallest
 from itertools import zip_longest
@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from rich.cells import cell_len
 
-from tui_feeder.monitor import Event, Snapshot, StreamView, SymbolState, SymbolView
+from tui_feeder.monitor import Event, ReceiverView, Snapshot, StreamView, SymbolState, SymbolView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.progress_bars import bar_text
@@ -372,7 +372,25 @@ def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
         lines.append([(cells.fit(f"  {name}", room), Role.TEXT), (state, role)])
     if not snapshot.sinks:
         lines.append([("  none is configured: candles are stored, messages are not sent", Role.MUTED)])
-    return lines
+    return [*lines, *receiver_lines(snapshot.receivers, room, palette)]
+
+
+def receiver_lines(receivers: Mapping[str, ReceiverView], label: int, palette: Palette) -> list[list[Part]]:
+    """Writes a line for each receiver of alerts that is in trouble.
+
+    Args:
+        receivers: by name.
+        label: cells before the text.
+        palette: styles and symbols.
+
+    Returns:
+        No line where nothing is wrong.
+    """
+    return [
+        [(cells.fit("  alerts", label), Role.TEXT), (f"{name}: {view.trouble}", Role.WARN)]
+        for name, view in receivers.items()
+        if view.trouble
+    ]
 
 
 def _gateway(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import msgspec
-from feed import NOON, configured, feeding, until
+from feed import NOON, Collected, configured, feeding, until
 from msgspec.structs import replace
 from virtual_time import in_virtual_time
 from webhooks import Receiver, receiving
@@ -122,3 +123,44 @@ async def test_a_stop_waits_for_whoever_is_still_to_be_called_and_not_for_ever(t
         left = engine.journal.counters["alerts_undelivered"]
         assert left >= 1
         assert any(event.text.startswith(f"{left} alerts were not handed") for event in engine.journal.events)
+
+
+@in_virtual_time
+async def test_sinks_end_while_a_receiver_of_alerts_hangs(tmp_path: Path) -> None:
+    """A worker of a cluster lets its partitions go when its sinks end: nobody waits for a receiver there."""
+    rules = {"busy": AlertRule(kind="volume_above", quantile="q25", hysteresis_percent=0.0)}
+    receiver = Receiver()
+    receiver.hold = 60.0
+    given_up: list[int] = []
+
+    class Closing(Collected):
+        def close(self, timeout: float) -> None:
+            given_up.append(engine.journal.counters["alerts_undelivered"])
+            super().close(timeout)
+
+    async with exchange_at(NOON, 60.0) as exchange, receiving(receiver) as url:
+        config = watching(configured(exchange, SYMBOLS), **rules)
+        config = replace(config, alerts=replace(config.alerts, webhook_url=Secret(url)))
+        async with feeding(config, tmp_path, Closing()) as (engine, _):
+            await until(lambda: engine.journal.counters["alerts"] >= 1)
+            assert snapshots.take(engine, 1).receivers["webhook"].waiting >= 1
+        assert given_up == [0], "the receiver was given up before the sinks were closed"
+        assert engine.journal.counters["alerts_undelivered"] >= 1
+
+
+@in_virtual_time
+async def test_a_sink_that_hangs_at_the_end_holds_up_no_other(tmp_path: Path) -> None:
+    other_closed, in_time = threading.Event(), []
+
+    class Hanging(Collected):
+        def close(self, timeout: float) -> None:
+            in_time.append(other_closed.wait(20))
+
+    class Other(Collected):
+        def close(self, timeout: float) -> None:
+            other_closed.set()
+
+    async with exchange_at(NOON, 60.0) as exchange:
+        async with feeding(configured(exchange, SYMBOLS), tmp_path, Hanging()) as (engine, _):
+            engine.sinks = (*engine.sinks, Other())
+        assert in_time == [True]

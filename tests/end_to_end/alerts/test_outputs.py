@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from webhooks import Receiver, receiving
 
 from tui_feeder.config import Alerts, Config
+from tui_feeder.engine.alerts import outputs
 from tui_feeder.engine.alerts.level_history import StoredLevelHistory
 from tui_feeder.engine.alerts.manager import AlertManager, Output, encode
 from tui_feeder.engine.alerts.outputs import Program, Topic, Webhook
@@ -106,6 +107,25 @@ async def test_a_receiver_that_is_slow_or_away_is_given_up_and_its_address_never
         await until(lambda: journal.counters["alert_webhook_failed"] == 2)
     assert "no answer within 0.3 s" in told(journal)
     assert "s3cret" not in told(journal)
+
+
+async def test_a_receiver_that_hangs_is_in_trouble_until_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs, "_SLOW_SECONDS", 0.2)
+    receiver, journal = Receiver(), Journal(lambda: NOON)
+    receiver.hold = 3.0
+    async with receiving(receiver) as url:
+        hook = Webhook(url, replace(settings(webhook_retries=0), webhook_timeout_seconds=0.6), journal)
+        assert hook.trouble == ""
+        async with working(hook):
+            for _ in range(2):
+                hook.send(ALERT, encode(ALERT))
+            await until(lambda: "an alert is not handed over for 0 s, 2 wait" in hook.trouble)
+            await until(lambda: journal.counters["alert_webhook_failed"] == 2)
+            await until(lambda: hook.trouble == "the last alert was not handed over: no answer within 0.6 s")
+            receiver.hold = 0.0
+            hook.send(ALERT, encode(ALERT))
+            await until(lambda: journal.counters["alert_webhook_sent"] == 1)
+            assert hook.trouble == ""
 
 
 async def test_a_certificate_that_nobody_vouches_for_gets_no_alert(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fake_monitor import FakeMonitor, clustered
 from screens import app_of, settled
 
-from tui_feeder.monitor import ClusterView
+from tui_feeder.monitor import ClusterView, ReceiverView
 
 
 def view(monitor: FakeMonitor) -> ClusterView:
@@ -62,6 +62,16 @@ async def test_what_is_wrong_is_shown() -> None:
             app.tick()
             await pilot.press("1", "7")  # by itself a list is drawn again once a second
             assert expected in "\n".join(await settled(pilot))
+
+
+async def test_a_receiver_of_alerts_that_hangs_is_shown() -> None:
+    monitor = clustered(FakeMonitor(12))
+    assert "alerts" not in await shown(monitor)
+    trouble = "an alert is not handed over for 12 s, 4 wait"
+    monitor.receivers = {"webhook": ReceiverView(4, trouble), "command": ReceiverView(0, "")}
+    text = await shown(monitor)
+    assert f"webhook: {trouble}" in text
+    assert "command" not in text
 
 
 async def test_a_feeder_by_itself_has_no_such_key() -> None:

@@ -22,7 +22,7 @@ from tui_feeder.engine.core.clock import ExchangeClock
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import heartbeat
 from tui_feeder.errors import FeederError
-from tui_feeder.monitor import AlertView
+from tui_feeder.monitor import AlertView, ReceiverView
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ _POLL_SECONDS = 0.05
 _PAST_MS = 5 * MINUTE_MS
 
 
+#: Name of the output whose alerts sinks publish.
+TOPIC = "topic"
+
+
 class Output(Protocol):
     """Somebody to be called. Used on the engine's loop."""
 
@@ -41,6 +45,11 @@ class Output(Protocol):
     @property
     def waiting(self) -> int:
         """Alerts that are not handed over."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the receiver, for people; "" where nothing is known to be."""
         ...
 
     def send(self, alert: Alert, payload: bytes) -> None:
@@ -244,6 +253,25 @@ class AlertManager:
         """
         self._state_store.keep(self._rules, self.recent, shown_changed=self._shown_changed, last=last)
         self._shown_changed = False
+
+    def receivers(self) -> dict[str, ReceiverView]:
+        """Describes who is called for alerts.
+
+        Returns:
+            By name of the output.
+        """
+        return {output.name: ReceiverView(output.waiting, output.trouble) for output in self.outputs}
+
+    async def queued(self, seconds: float) -> None:
+        """Waits until the outbox has the alerts that go through sinks.
+
+        Args:
+            seconds: how long at most.
+        """
+        until = time.monotonic() + seconds
+        topics = [output for output in self.outputs if output.name == TOPIC]
+        while any(output.waiting for output in topics) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def hand_over(self, seconds: float) -> None:
         """Waits until every output has delivered its alerts; those left are reported.

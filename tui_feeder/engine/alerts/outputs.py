@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ from concurrent.futures import Future
 import aiohttp
 
 from tui_feeder.config import Alerts, Config
-from tui_feeder.engine.alerts.manager import Output
+from tui_feeder.engine.alerts.manager import TOPIC, Output
 from tui_feeder.engine.alerts.rules import Alert
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal
@@ -31,12 +32,16 @@ _LONGEST_PAUSE_SECONDS = 60.0
 #: Programs that run at the same time.
 _PROGRAMS = 2
 _END_SECONDS = 1.0
+#: An alert that is being handed over for so long is reported: its receiver may hang, seconds.
+_SLOW_SECONDS = 3.0
 
 
 class _Waiting:
     """A bounded queue: what comes last matters most, so the oldest goes first."""
 
     def __init__(self, name: str, journal: Journal, most: int = _WAITING) -> None:
+        self.failure = ""  # why the last try failed; "" once one has not
+        self._begun: list[float] = []  # time.monotonic() of those that are being handed over
         self._name = name
         self._most = most
         self._journal = journal
@@ -64,13 +69,23 @@ class _Waiting:
             await self._some.wait()
         taken = [self._alerts.popleft() for _ in range(min(most, len(self._alerts)))]
         self._under_way += len(taken)
+        self._begun.append(begun := time.monotonic())
         try:
             yield taken
         except asyncio.CancelledError:  # it took too long: once more
             self._alerts.extendleft(reversed(taken))
             raise
         finally:
+            self._begun.remove(begun)
             self._under_way -= len(taken)
+
+    def trouble(self) -> str:
+        """What is wrong with the receiver; "" where nothing is known to be."""
+        hanging = time.monotonic() - min(self._begun) if self._begun else 0.0
+        if hanging >= _SLOW_SECONDS:
+            why = f" ({self.failure})" if self.failure else ""
+            return f"an alert is not handed over for {hanging:.0f} s{why}, {len(self)} wait"
+        return self.failure and f"the last alert was not handed over: {self.failure}"
 
 
 class Webhook:
@@ -98,6 +113,11 @@ class Webhook:
         """Alerts that are not handed over."""
         return len(self._waiting)
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the receiver; "" where nothing is known to be."""
+        return self._waiting.trouble()
+
     def send(self, alert: Alert, payload: bytes) -> None:
         """Queues an alert.
 
@@ -119,6 +139,7 @@ class Webhook:
         for attempt in range(1, self._tries + 1):
             heartbeat(self._timeout.total or 0.0)
             trouble, again = await self._post(client, payload)
+            self._waiting.failure = trouble
             if not trouble:
                 self._journal.count("alert_webhook_sent")
                 return
@@ -167,6 +188,11 @@ class Program:
         """Alerts that are not handed over."""
         return len(self._waiting)
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the receiver; "" where nothing is known to be."""
+        return self._waiting.trouble()
+
     def send(self, alert: Alert, payload: bytes) -> None:
         """Queues an alert.
 
@@ -200,13 +226,13 @@ class Program:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            self._journal.fault("alert_command_failed", f"{command[0]} cannot be run: {error}")
+            self._failed(f"{command[0]} cannot be run: {error}")
             return
         try:
             async with asyncio.timeout(self._timeout):  # wait_for of Python 3.11 can lose a cancellation
                 await process.communicate(payload)
         except TimeoutError:
-            self._journal.fault("alert_command_failed", f"{command[0]} took more than {self._timeout:g} s")
+            self._failed(f"{command[0]} took more than {self._timeout:g} s")
             return
         finally:
             if process.returncode is None:
@@ -216,9 +242,14 @@ class Program:
                     async with asyncio.timeout(_END_SECONDS):
                         await process.wait()
         if process.returncode:
-            self._journal.fault("alert_command_failed", f"{command[0]} ended with {process.returncode}")
+            self._failed(f"{command[0]} ended with {process.returncode}")
         else:
+            self._waiting.failure = ""
             self._journal.count("alert_command_run")
+
+    def _failed(self, text: str) -> None:
+        self._waiting.failure = text
+        self._journal.fault("alert_command_failed", text)
 
 
 class Topic:
@@ -229,7 +260,7 @@ class Topic:
         paused: whether they do.
     """
 
-    name = "topic"
+    name = TOPIC
 
     def __init__(
         self,
@@ -247,6 +278,11 @@ class Topic:
     def waiting(self) -> int:
         """Alerts that are not in the outbox."""
         return len(self._waiting) + len(self._posted)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the outbox; "" where nothing is known to be."""
+        return self._waiting.trouble()
 
     def send(self, alert: Alert, payload: bytes) -> None:
         """Gives an alert to the outbox at once, so that a kill finds as few as may be here; queues it else.
