@@ -165,6 +165,7 @@ class Engine:
             AlertStateStore(store, config, self.journal),
             StoredLevelHistory(store, config),
             bell=config.alerts.bell,
+            publishes_past=config.cluster.enabled,
         )
         self.profiles = ProfileBuilder(config, store, self.journal, self.workers)
         self.checkpoints = CheckpointWriter(config, store, self.journal, self.ingest, self.workers)
@@ -323,6 +324,11 @@ class Engine:
     def wanted(self) -> Sequence[str]:
         """The symbols that are wanted, whoever works on them."""
         return self.subscriptions.chosen()
+
+    @property
+    def named(self) -> Sequence[str]:
+        """The names and patterns of symbols as they are configured."""
+        return self.subscriptions.wanted
 
     def ownership_changed(self) -> None:
         """Start the symbols that are owned now, and drop those that are not any more."""

@@ -307,7 +307,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def manager(
-    rules: Sequence[Rule], output: Noted, store: Store
+    rules: Sequence[Rule], output: Noted, store: Store, *, publishes_past: bool = False
 ) -> tuple[AlertManager, Journal, ExchangeClock]:
     clock = ExchangeClock()
     journal = Journal(clock.now)
@@ -321,6 +321,7 @@ def manager(
             state_store,
             StoredLevelHistory(store, Config()),
             bell=True,
+            publishes_past=publishes_past,
         ),
         journal,
         clock,
@@ -354,3 +355,17 @@ async def test_alerts_about_the_past_are_kept_and_call_nobody(store: Store) -> N
     assert not made.recent[0].rings
     assert not output.alerts
     assert journal.counters["past_alerts_not_sent"] == 1
+
+
+@pytest.mark.parametrize(("name", "sent"), [("topic", 1), ("webhook", 0)])
+async def test_the_topic_of_a_cluster_gets_alerts_about_the_past(store: Store, name: str, sent: int) -> None:
+    output = Noted()
+    output.name = name
+    rules = [Rule("late", "sink_lag", seconds=10, cooldown_ms=0)]
+    made, journal, clock = manager(rules, output, store, publishes_past=True)
+    health = Health(clock.now() - 3_600_000, lags={"kafka": 11.0})
+    watching = asyncio.create_task(made.watch(lambda: health))
+    await until(lambda: made.recent)
+    watching.cancel()
+    assert len(output.alerts) == sent
+    assert journal.counters["past_alerts_not_sent"] == 1 - sent

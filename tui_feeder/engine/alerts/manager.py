@@ -115,6 +115,8 @@ class AlertManager:
         state_store: keeps what the rules know and what was shown, and has that of the run before.
         level_history: reads the levels that rest on past days.
         bell: whether the screen should ring for them.
+        publishes_past: whether the topic gets alerts about the past too. In a cluster it does, so that it has
+            what one undisturbed feeder would publish, whichever worker finds them.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class AlertManager:
         level_history: LevelHistory,
         *,
         bell: bool,
+        publishes_past: bool = False,
     ) -> None:
         self.recent: deque[AlertView] = deque(state_store.resume(rules), maxlen=_RECENT_ALERTS)
         self.outputs = tuple(outputs)
@@ -136,6 +139,7 @@ class AlertManager:
         self._state_store = state_store
         self._level_history = level_history
         self._bell = bell
+        self._publishes_past = publishes_past
         self._number = self.recent[-1].number if self.recent else 0
         self._shown_changed = False
         self._held_back = 0
@@ -318,11 +322,12 @@ class AlertManager:
             self._journal.count("alerts")
             level = "warning" if alert.kind in TROUBLES else "info"
             self._journal.note(level, f"alert {alert.rule}: {alert.text}")
-            if past and self.outputs:
+            called = [out for out in self.outputs if not past or (self._publishes_past and out.name == TOPIC)]
+            if len(called) < len(self.outputs):
                 self._journal.count("past_alerts_not_sent")
-            elif self.outputs:
+            if called:
                 payload = encode(alert)
-                for output in self.outputs:
+                for output in called:
                     output.send(alert, payload)
                 if alert.kind not in OF_NO_SYMBOL:
                     self._reported.setdefault(alert.symbol, {})[alert.rule] = alert.at
