@@ -235,12 +235,11 @@ class PartitionPublisher:
             self.bytes -= size
             freed(size)
         numbers = {topic: max(number, moment.numbers[topic]) for topic, number in self.numbers.items()}
-        state = await self._send_state(touched, numbers, checkpoint)
+        sent.append(await self._send_state(touched, numbers, checkpoint))
         with self._busy():
             for written in sent:
                 with _sizes(written.topic, written.largest):
                     await self._producer.sent(written.answers)
-            await self._producer.sent(state)
         await permission()
         with self._busy():
             await self._producer.commit()
@@ -250,11 +249,14 @@ class PartitionPublisher:
         return counted
 
     async def _send(self, topic: str, messages: Sequence[QueuedMessage]) -> _Sent:
-        """Write messages; the broker's answers are waited for with those to the state."""
         written = [
             Record(message.symbol.encode(), message.payload, message.timestamp) for message in messages
         ]
-        name, largest = self._identity.prefix + topic, max(len(message.payload) for message in messages)
+        return await self._write(topic, written)
+
+    async def _write(self, topic: str, written: Sequence[Record]) -> _Sent:
+        """Write to a topic; the broker's answers are waited for together."""
+        name, largest = self._identity.prefix + topic, max(len(record.value or b"") for record in written)
         with _sizes(name, largest), self._busy():
             return _Sent(name, largest, await self._producer.send(name, written))
 
@@ -277,7 +279,7 @@ class PartitionPublisher:
         touched: Collection[str],
         numbers: dict[str, int],
         checkpoint: Callable[[str, Published], Checkpoint | None],
-    ) -> Sequence[Awaitable[object]]:
+    ) -> _Sent:
         """Write, in the open transaction, what a next owner needs."""
         written: list[Record] = []
         patience = time.monotonic() + _CHECKPOINT_SECONDS
@@ -298,8 +300,7 @@ class PartitionPublisher:
         who = self._identity
         position = Position(who.store, who.worker, self._producer.epoch, numbers, at)
         written.append(Record(records.POSITION_KEY, records.encode(position)))
-        with self._busy():
-            return await self._producer.send(who.prefix + STATE, written)
+        return await self._write(STATE, written)
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[None]:

@@ -159,14 +159,14 @@ def _look_at(answer: asyncio.Future[Any]) -> None:
 def ignore_refusals(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """An exception handler for loops with producers.
 
-    Where a producer is fenced, aiokafka also fails futures that it gave to nobody: asyncio would report each
+    Where a producer is refused, aiokafka also fails futures that it gave to nobody: asyncio would report each
     of them when it is collected.
 
     Args:
         loop: where it happened.
         context: what did.
     """
-    if not isinstance(context.get("exception"), ProducerFenced):
+    if not isinstance(context.get("exception"), KafkaError):
         loop.default_exception_handler(context)
 
 

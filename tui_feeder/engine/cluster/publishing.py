@@ -222,7 +222,8 @@ class Publisher(SessionSink):
         self._begin()
         asyncio.get_running_loop().set_exception_handler(ignore_refusals)
         try:
-            self.connected(f"publishing as worker {self._identity.worker} of group {self._identity.group}")
+            who = f"worker {self._identity.worker} of group {self._identity.group}"
+            self.connected(f"publishes as {who} in the partitions that the group gives it")
             self._start(self._read_on())
             while True:
                 self._take_wanted()

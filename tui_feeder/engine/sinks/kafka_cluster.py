@@ -308,13 +308,32 @@ def describe_error(error: BaseException, topic: str) -> str:
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return f"the topic {topic} does not exist and the broker does not create it: create it"
     if isinstance(error, errors.TopicAuthorizationFailedError):
-        return f"we may not write to the topic {topic}, or not create it: allow it (ACL Write, Create)"
+        which = _named_topics(error) or topic
+        return f"we may not write to the topic {which}, or not read or create it (ACL Write, Read, Create)"
     if isinstance(error, errors.ClusterAuthorizationFailedError):
         return (
             'the broker does not allow idempotent writing: allow it (ACL IdempotentWrite), or set acks = "1"'
         )
+    if isinstance(error, errors.GroupAuthorizationFailedError):
+        return "we may not use the consumer group of cluster.group: allow it (ACL Read on the group)"
+    if isinstance(error, errors.InconsistentGroupProtocolError):
+        return "another program's consumers are in the group: give the workers another cluster.group"
+    if isinstance(error, errors.TransactionalIdAuthorizationFailed):
+        ids = "transactional ids that begin with cluster.group, a hyphen and kafka.topic_prefix"
+        return f"we may not begin a transaction: allow it (ACL Write, Describe on {ids})"
+    if isinstance(error, errors.NotEnoughReplicasError | errors.NotEnoughReplicasAfterAppendError):
+        few = f"too few brokers have a copy of the topic {topic}, or of the broker's own topics"
+        return f"{few}: start the others, or lower min.insync.replicas"
     if isinstance(error, errors.GroupCoordinatorNotAvailableError):
         return "the brokers have no coordinator of groups yet, as right after their first start: try again"
     if isinstance(error, TimeoutError):
         return "the broker did not answer in time"
     return str(error) or type(error).__name__
+
+
+def _named_topics(error: errors.KafkaError) -> str:
+    """The topics that an error of aiokafka is about, where it names any."""
+    named = error.args[0] if error.args else ""
+    if isinstance(named, str):
+        return named if named and " " not in named else ""
+    return ", ".join(sorted(map(str, named))) if isinstance(named, set | frozenset) else ""

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Awaitable, Iterable, Sequence
 
 import orjson
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
 from tui_feeder.engine.cluster.partition_publisher import (
     ALERTS,
@@ -17,6 +19,7 @@ from tui_feeder.engine.cluster.partition_publisher import (
 )
 from tui_feeder.engine.cluster.producer import PartitionProducer, Record
 from tui_feeder.engine.cluster.records import PartitionState, Published, checkpoint_key
+from tui_feeder.engine.sinks.thread import SinkError
 from tui_feeder.engine.storage.outbox_format import QueuedMessage
 
 SYMBOL, MINUTE = "BTCUSDT", 60_000
@@ -84,3 +87,23 @@ async def test_a_checkpoint_waits_for_the_alerts_that_its_rules_have_found() -> 
         ("ta_state", b"#position"),
     ]  # fmt: skip
     assert producer.named == [["ta_data", "ta_state"], ["ta_alerts", "ta_state"]]
+
+
+async def test_a_record_of_the_state_that_is_too_large_is_named_with_its_topic() -> None:
+    class Refusing(Producer):
+        async def sent(self, answers: Iterable[Awaitable[object]]) -> None:
+            await super().sent(answers)
+            if self._waiting == 0:  # those of the state are waited for last
+                raise MessageSizeTooLargeError
+
+    publisher = PartitionPublisher(Refusing(), PartitionState(), Identity("g", "ta_", "w", "store"), 1)
+    publisher.begin({DATA: 0})
+    payload = orjson.dumps({"revision": 0, "timestamp": AT + MINUTE - 1})
+    made = Checkpoint(AT, zlib.crc32(payload), AT, bytes(9_000), {})
+    publisher.put(DATA, QueuedMessage(1, SYMBOL, AT + MINUTE - 1, payload))
+    publisher.put_end(Moment({DATA: 1}))
+
+    async def permission() -> None: ...
+
+    with pytest.raises(SinkError, match=r"9,000 bytes.*max\.message\.bytes of the topic ta_state"):
+        await publisher.transaction(permission, lambda *_: made, lambda _: None)

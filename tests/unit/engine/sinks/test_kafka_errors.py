@@ -13,6 +13,13 @@ from tui_feeder.engine.sinks.kafka_cluster import describe_error
     [
         (errors.UnknownTopicOrPartitionError(), "the topic ta_data does not exist and the broker does not"),
         (errors.GroupCoordinatorNotAvailableError("Unable to get coordinator"), "try again"),
+        (errors.GroupAuthorizationFailedError("feeder"), "ACL Read on the group"),
+        (errors.InconsistentGroupProtocolError(), "give the workers another cluster.group"),
+        (errors.TransactionalIdAuthorizationFailed(), "transactional ids that begin with cluster.group"),
+        (errors.NotEnoughReplicasError(), "copy of the topic ta_data"),
+        (errors.TopicAuthorizationFailedError({"ta_state"}), "to the topic ta_state, or not read"),
+        (errors.TopicAuthorizationFailedError("ta_work"), "to the topic ta_work, or"),
+        (errors.TopicAuthorizationFailedError(), "to the topic ta_data, or"),
         (TimeoutError(), "did not answer in time"),
     ],
 )
