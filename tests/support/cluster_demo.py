@@ -20,6 +20,7 @@ from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.demo import DEFAULT_SPEED
 from tui_feeder.monitor import FaultOption
+from tui_feeder.screens.quit import QuitEffect
 from tui_feeder.screens.ui_state import UiState, write_ui_state
 from tui_feeder.simulator.launch import launch_blocking
 
@@ -100,8 +101,9 @@ def main() -> int:
         monitor = stack.enter_context(contextlib.closing(AttachedMonitor(socket)))
         write_ui_state(folder / "screen.json", UiState(screen="cluster"))
         app = FeederApp(
-            monitor, UiSettings(), title="demo", faults=WorkerFaults(run), state_file=folder / "screen.json"
-        )
+            monitor, UiSettings(), title="demo", quit_effect=QuitEffect.FORGETS, faults=WorkerFaults(run),
+            state_file=folder / "screen.json",
+        )  # fmt: skip
         app.run()
         return app.return_code or 0
 
