@@ -416,6 +416,8 @@ class ClusterView:
     differing: int  # symbols whose numbers were others than those published by their former owner
     inherited: int  # minutes of history that are still to be read of symbols that were taken over
     sharing: int  # feeders that divide the exchange's request limit, this one among them
+    other_lists: tuple[str, ...] = ()  # workers whose configuration names other symbols than this one's
+    topics_wrong: str = ""  # what has become wrong with the topics since the start
 
 
 @dataclass(frozen=True, slots=True)

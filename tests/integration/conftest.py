@@ -20,7 +20,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=4, help="how often a feeder is killed in its tests")
+    parser.addoption("--outage", type=float, default=9.0, help="how long a cluster's broker is away, s")
+    parser.addoption("--pause", type=float, default=0.0, help="how long a worker is paused at least, s")
     parser.addoption("--minutes", type=float, default=1.0, help="how long clients of the gateway listen")
+
+
+@pytest.fixture
+def outage(request: pytest.FixtureRequest) -> float:
+    """For how long the broker of a cluster is away, seconds."""
+    return float(request.config.getoption("--outage", 9.0))
+
+
+@pytest.fixture
+def pause(request: pytest.FixtureRequest) -> float:
+    """For how long a worker of a cluster is stopped with SIGSTOP at least, seconds."""
+    return float(request.config.getoption("--pause", 0.0))
 
 
 @pytest.fixture

@@ -10,11 +10,13 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from feed import until
 from msgspec.structs import replace
 from services import Kafka as Broker
 
 from tui_feeder.config import Kafka
+from tui_feeder.engine.cluster import membership
 from tui_feeder.engine.cluster.group import Worker
 from tui_feeder.engine.cluster.membership import SESSION_SECONDS, Assignment, Membership
 from tui_feeder.engine.cluster.partitions import assign
@@ -22,19 +24,23 @@ from tui_feeder.engine.cluster.topics import prepare, topics_of
 from tui_feeder.engine.core.journal import Journal
 
 PARTITIONS = 12
-TOPICS = topics_of("", ["data"])
 
 
 class Member:
     """A membership and what it was assigned."""
 
-    def __init__(self, broker: Broker, name: str, started: int = 1) -> None:
+    def __init__(
+        self, broker: Broker, name: str, started: int = 1, prefix: str = "", symbols: str = "all"
+    ) -> None:
         config = replace(Kafka(), bootstrap_servers=(broker.servers,))
         self.assignments: list[Assignment] = []
         self.refusals: list[str] = []
-        worker = Worker(name, f"{name} {started}", started)
+        topics = topics_of(prefix, ["data"])
+        worker = Worker(
+            name, f"{name} {started}", started, topic=topics.work, partitions=PARTITIONS, symbols=symbols
+        )
         self.membership = Membership(
-            config, "feeder", TOPICS, PARTITIONS, worker, self.assignments.append, self.refusals.append
+            config, "feeder", topics, PARTITIONS, worker, self.assignments.append, self.refusals.append
         )
 
     @property
@@ -153,3 +159,63 @@ async def test_topics_of_other_partitions_are_refused_once_and_for_all(kafka: Br
         await until(lambda: bool(first.refusals), 20)
         assert first.refusals[0].startswith("cluster.partitions is 12, but the topic work has 3")
         assert first.assignments == []
+
+
+@pytest.mark.timeout(120)
+async def test_partitions_that_are_added_under_way_are_reported_and_change_nothing(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "TOPICS_SECONDS", 0.5)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: first.partitions == list(range(PARTITIONS)), 20)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.servers)
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(PARTITIONS + 4) for topic in ("work", "data")})
+        await admin.close()
+        await until(lambda: "the topic work has 16, data has 16" in first.membership.status(), 20)
+        async with joined(kafka, "b") as (second,):
+            both = shares("a", "b")
+            await until(lambda: [m.partitions for m in (first, second)] == both or second.refusals, 30)
+            assert second.refusals[0].startswith("cluster.partitions is 12, but the topic work has 16")
+            assert first.partitions == list(range(PARTITIONS))
+
+
+@pytest.mark.timeout(120)
+async def test_a_topic_that_is_deleted_under_way_is_reported(
+    kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "TOPICS_SECONDS", 0.5)
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: first.membership.heartbeats >= 1, 20)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.servers)
+        await admin.start()
+        await admin.delete_topics(["state"])
+        await admin.close()
+        await until(lambda: "the topic state is not there any more" in first.membership.status(), 20)
+
+
+@pytest.mark.timeout(120)
+async def test_of_two_clusters_in_one_group_the_later_gets_nothing(kafka: Broker) -> None:
+    async with joined(kafka, "a") as (first,):
+        await until(lambda: first.partitions == list(range(PARTITIONS)), 20)
+        other = Member(kafka, "b", started=0, prefix="other_")
+        other.membership.start(Journal(lambda: 0))
+        await until(lambda: bool(other.assignments), 20)
+        assert other.partitions == []
+        stranger = other.assignments[-1].answer.other_cluster
+        assert stranger is not None
+        assert (stranger.name, stranger.topic) == ("a", "work")
+        assert first.partitions == list(range(PARTITIONS))
+        await asyncio.to_thread(other.membership.close, 5.0)
+
+
+@pytest.mark.timeout(120)
+async def test_members_that_name_other_symbols_are_known(kafka: Broker) -> None:
+    async with joined(kafka, "a", "b") as (first, second):
+        await until(lambda: len(first.membership.members) == len(second.membership.members) == 2, 20)
+        assert first.membership.differing == second.membership.differing == ()
+        third = Member(kafka, "c", symbols="others")
+        third.membership.start(Journal(lambda: 0))
+        await until(lambda: first.membership.differing == ("c",), 20)
+        await until(lambda: third.membership.differing == ("a", "b"), 20)
+        await asyncio.to_thread(third.membership.close, 5.0)

@@ -15,6 +15,7 @@ from services import Kafka as Broker
 from tui_feeder.config import Kafka
 from tui_feeder.engine.cluster.producer import Fenced, PartitionProducer, Record, read_states
 from tui_feeder.engine.cluster.records import Progress, encode
+from tui_feeder.engine.derived.revisions import Revisions
 
 PARTITIONS = 4
 
@@ -58,7 +59,7 @@ def committed(broker: Broker, topic: str) -> list[bytes]:
 
 
 def progress(watermark: int) -> bytes:
-    return encode(Progress(watermark * 60_000, 0, b"{}", (), {}))
+    return encode(Progress(watermark * 60_000, 0, Revisions(0).encode(), (), {}))
 
 
 async def publish(producer: PartitionProducer, minute: int) -> None:

@@ -31,10 +31,12 @@ from tui_feeder.engine.cluster.partitions import partition_of
 from tui_feeder.engine.cluster.producer import PartitionProducer, read_states
 from tui_feeder.engine.cluster.topics import prepare, topics_of
 from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.checksum import with_checksum
 from tui_feeder.engine.derived.revisions import Revisions
 
 CHILD = Path(__file__).resolve().parents[1] / "support" / "cluster_child.py"
 SYMBOLS = symbols(12)
+BLOCK = with_checksum(b"feeder handover 1\0", b"a checkpoint")
 USED = {partition_of(symbol.encode(), PARTITIONS) for symbol in SYMBOLS}
 
 
@@ -133,14 +135,14 @@ async def test_revisions_alerts_and_checkpoints_are_in_the_state(kafka: Broker, 
         await until(lambda: caught_up(made), 20)
         payload = json.dumps({"symbol": SYMBOLS[0], "timestamp": minute(3) + MINUTE_MS - 1, "revision": 1})
         check = zlib.crc32(payload.encode())
-        made.publisher.checkpoint(SYMBOLS[0], Checkpoint(minute(3), check, minute(-1), b"a checkpoint", {}))
+        made.publisher.checkpoint(SYMBOLS[0], Checkpoint(minute(3), check, minute(-1), BLOCK, {}))
         await made.minute(2, SYMBOLS[:1], revision=1)
         await made.minute(3, SYMBOLS[:1], revision=1)
         await until(lambda: caught_up(made), 20)
         await made.minute(4, SYMBOLS[:1])
         await until(lambda: caught_up(made), 20)
         # One of other numbers than those published is not used.
-        made.publisher.checkpoint(SYMBOLS[0], Checkpoint(minute(4), 1, minute(0), b"another", {}))
+        made.publisher.checkpoint(SYMBOLS[0], Checkpoint(minute(4), 1, minute(0), BLOCK + b"another", {}))
         await made.minute(5, SYMBOLS[:1])
         await until(lambda: caught_up(made), 20)
     states = await read_states(settings(kafka), "ta_state", range(PARTITIONS))
@@ -150,7 +152,7 @@ async def test_revisions_alerts_and_checkpoints_are_in_the_state(kafka: Broker, 
     assert [revisions.of(minute(number)) for number in range(6)] == [0, 0, 1, 1, 0, 0]
     assert revisions.since == minute(-1)
     assert progress.alerted == {"up": minute(3)}
-    assert state.checkpoints == {SYMBOLS[0]: b"a checkpoint"}
+    assert state.checkpoints == {SYMBOLS[0]: BLOCK}
     assert progress.counted == ((minute(4), minute(6)),)
 
 

@@ -7,9 +7,14 @@ seconds; the group, its sessions and the takeovers have their own speed.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import re
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +23,14 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="the reader needs confluent-kafka")
 
-from cluster_run import ClusterRun, cluster_run, wait_until
+import confluent_kafka
+from cluster_run import ClusterRun, Feeder, cluster_run, wait_until
 from relaying import Relay
 from services import Kafka as Broker
 from services import Service
 from starting import running
 
+from tui_feeder.attach.client import AttachedMonitor
 from tui_feeder.simulator.launch import ChildExchange, launch_blocking
 
 # One process of pytest-xdist runs them all: the cluster is started once.
@@ -86,6 +93,13 @@ def port_of(exchange: ChildExchange) -> int:
     return int(found[1])
 
 
+def cluster_status(worker: Feeder) -> tuple[int, str]:
+    """What ``feeder-tui cluster status`` gives with a worker's configuration: exit code and output."""
+    command = [sys.executable, "-m", "tui_feeder", "cluster", "status"]
+    done = subprocess.run(command, env=os.environ | worker.environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_from_one_to_four_and_back_while_history_is_read(run: ClusterRun) -> None:
     run.worker("w1").start()
     for name in ("w2", "w3", "w4"):
@@ -114,11 +128,15 @@ def test_one_that_is_stopped_hands_over_within_six_seconds(run: ClusterRun) -> N
     run.check()
 
 
-def test_one_that_is_paused_longer_than_its_session_publishes_nothing_on_waking(run: ClusterRun) -> None:
+def test_one_that_is_paused_longer_than_its_session_publishes_nothing_on_waking(
+    run: ClusterRun, pause: float
+) -> None:
     run.have("w1", "w2", "w3")
     paused, orphans = run.workers["w1"], run.published_by("w1")
     paused.send(signal.SIGSTOP)
-    run.takeover_seconds(time.monotonic(), orphans, "w1")
+    stopped = time.monotonic()
+    run.takeover_seconds(stopped, orphans, "w1")
+    time.sleep(max(0.0, pause - (time.monotonic() - stopped)))
     paused.send(signal.SIGCONT)
     run.have("w1", "w2", "w3")  # it has its partitions again
     run.check()
@@ -152,12 +170,90 @@ def test_one_that_is_cut_off_from_the_exchange_leaves_its_symbols_to_others(
     run.have("w1", "w2", "w3")
 
 
-def test_a_broker_that_is_killed_and_started_gets_everything_once(run: ClusterRun, broker: Broker) -> None:
+def test_one_whose_disk_is_full_leaves_its_symbols_to_others(run: ClusterRun) -> None:
+    run.have("w1", "w2", "w3")
+    full, orphans = run.workers["w2"], run.published_by("w2")
+    with full.disk_full():
+        run.takeover_seconds(time.monotonic(), orphans, "w2", 60)
+        assert "disk full" in full.log
+        run.check()
+    run.have("w1", "w2", "w3")
+    run.check()
+
+
+def test_one_whose_receiver_of_alerts_hangs_says_so_and_hands_over_as_fast(run: ClusterRun) -> None:
+    socket_path = run.folder / "hanging.sock"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        hanging = run.worker("hanging", ALERTS__WEBHOOK_URL=url, SERVICE__SOCKET=str(socket_path))
+        run.have("w1", "w3", "hanging")
+        with contextlib.closing(AttachedMonitor(socket_path)) as monitor:
+            wait_until(lambda: "not handed over" in monitor.snapshot().receivers["webhook"].trouble, 60)
+        orphans = run.published_by("hanging")
+        stopped = time.monotonic()
+        assert hanging.stop() == 0
+        assert run.takeover_seconds(stopped, orphans, "hanging") < 6.0 + run.minute_seconds
+    assert "alerts were not handed over when the time to stop was over" in hanging.log
+    run.check()
+
+
+@pytest.mark.parametrize("seconds", [-600, 600])
+def test_one_whose_clock_is_wrong_publishes_what_the_others_would(run: ClusterRun, seconds: int) -> None:
+    folder = Path(__file__).resolve().parents[1] / "support" / "wrong_clock"
+    wrong = run.worker(f"clock{seconds}")
+    wrong.environment |= {"PYTHONPATH": str(folder), "WRONG_CLOCK_SECONDS": str(seconds)}
+    run.have("w1", wrong.name)
+    orphans = run.published_by(wrong.name)
+    run.check()
+    wrong.kill()
+    took = run.takeover_seconds(time.monotonic(), orphans, wrong.name)
+    assert took < SESSION + TAKEOVER + run.minute_seconds
+    run.check()
+
+
+def test_records_of_others_in_the_topics_that_it_reads_change_nothing(
+    run: ClusterRun, broker: Broker
+) -> None:
+    run.have("w1", "w2", "w3")
+    orphans = run.published_by("w1")
+    foreign = confluent_kafka.Producer({"bootstrap.servers": broker.servers})
+    keys = [*run.symbols, *(f"{symbol} checkpoint" for symbol in run.symbols), "#position", "", b"\xff"]
+    for partition in range(run.partitions):
+        for key in keys:
+            for value in (b"", b'{"symbol": "BTCUSDT", "timestamp": 1}', bytes(20_000)):
+                foreign.produce("ta_state", value, key, partition)
+                foreign.produce("ta_work", value, key, partition)
+    assert foreign.flush(30) == 0
+    run.workers["w1"].kill()
+    took = run.takeover_seconds(time.monotonic(), orphans, "w1")
+    assert took < SESSION + TAKEOVER + run.minute_seconds
+    assert any("are of no feeder and are ignored" in run.workers[name].log for name in ("w2", "w3"))
+    run.have("w1", "w2", "w3")
+    run.check()
+    code, text = cluster_status(run.workers["w1"])
+    assert code == 0, text
+    assert "group feeder: Stable, 3 workers, 8 partitions" in text
+    assert "records that no feeder has written are ignored, such as" in text
+
+
+def test_workers_that_name_other_symbols_are_reported(run: ClusterRun) -> None:
+    run.have("w1", "w2")
+    short = run.worker("short", APPLICATION__SYMBOLS=",".join(run.symbols[1:])).start()
+    text = "other symbols than this worker's are configured in short: symbols may be without a worker"
+    wait_until(lambda: text in run.workers["w1"].log and "configured in w1, w2" in short.log, 60, run.logs)
+    assert "application.symbols differs between workers" in cluster_status(run.workers["w1"])[1]
+    run.have("w1", "w2")  # what nobody worked on meanwhile is published now
+    run.check()
+
+
+def test_a_broker_that_is_killed_and_started_gets_everything_once(
+    run: ClusterRun, broker: Broker, outage: float
+) -> None:
     run.have("w1", "w2", "w3")
     broker.kill()
-    time.sleep(SESSION + run.minute_seconds)
+    time.sleep(outage)
     broker.start()
-    run.check()
+    run.check(seconds=60 + outage)
 
 
 def test_all_restarted_one_after_the_other_lose_nothing(run: ClusterRun) -> None:
@@ -190,6 +286,15 @@ def test_of_one_name_the_later_ends_with_an_error_that_names_the_other(run: Clus
     assert later.process.wait(60) == 1
     assert "another worker of the group feeder is named w1: give each worker a cluster.name" in later.log
     wait_until(lambda: "another worker is named w1 too" in run.workers["w1"].log, 30)
+    run.check()
+
+
+def test_one_of_another_cluster_in_the_same_group_ends_with_an_error(run: ClusterRun) -> None:
+    run.have("w1")
+    stranger = run.worker("stranger", KAFKA__TOPIC_PREFIX="tb_").start()
+    assert stranger.process is not None
+    assert stranger.process.wait(60) == 1
+    assert "the group feeder is that of another cluster, of the topic ta_work (worker w1)" in stranger.log
     run.check()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -35,6 +36,9 @@ kafka = true
 volume = { kind = "volume_above", quantile = "q50", cooldown_seconds = 0 }
 trend = { kind = "trend_flip", timeframe = 300, cooldown_seconds = 0 }
 """
+#: Bytes that a file may have on a disk that is said to be full: less than a store, more than a log.
+_LITTLE = 512 << 10
+_MARK = b"feeder cluster "  # begins the records of the state topic
 _ASSIGNED = re.compile(r"cluster: (\d+) of \d+ partitions, (\d+) workers")
 
 
@@ -58,6 +62,7 @@ class Reader:
     def __init__(self, servers: str, topics: Sequence[str]) -> None:
         self._servers, self._topics = servers, list(topics)
         self._records: dict[str, dict[str, list[Record]]] = {topic: {} for topic in topics}
+        self._next: dict[tuple[str, int], int] = {}  # by topic and partition, the offset to be read next
         self._partitions: dict[int, list[Record]] = {}  # the #position records of the state topic
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -90,15 +95,19 @@ class Reader:
             arrived = time.monotonic()
             with self._lock:
                 for message in found:
-                    if not message.error():
+                    place = message.topic(), message.partition()
+                    # Where the broker was away its group may begin anew, and give everything once more.
+                    if not message.error() and message.offset() >= self._next.get(place, 0):
+                        self._next[place] = message.offset() + 1
                         self._take(arrived, message)
         consumer.close()
 
     def _take(self, arrived: float, message: confluent_kafka.Message) -> None:
-        key = message.key().decode()
+        key = (message.key() or b"").decode(errors="replace")
         record = Record(arrived, message.timestamp()[1], message.value() or b"")
         if key == "#position":
-            self._partitions.setdefault(message.partition(), []).append(record)
+            if _MARK in record.payload:  # else a test has written it
+                self._partitions.setdefault(message.partition(), []).append(record)
         elif not message.topic().endswith("state"):
             self._records[message.topic()].setdefault(key, []).append(record)
 
@@ -158,6 +167,17 @@ class Feeder:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+    @contextlib.contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """As long as this lasts its store takes nothing, as if its disk were full; its log goes on."""
+        assert self.process is not None
+        forever = resource.RLIM_INFINITY
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (_LITTLE, forever))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (forever, forever))
 
     @property
     def alive(self) -> bool:

@@ -47,7 +47,8 @@ def status(loaded: LoadedConfig, as_json: bool) -> int:
         typer.echo(msgspec.json.format(msgspec.json.encode(whole), indent=1).decode())
     else:
         _print(found, answers, orphans, behind, now)
-    whole_and_live = found.state == "Stable" and found.workers and not orphans and not behind
+    published = any(partition.symbols for partition in found.partitions)
+    whole_and_live = found.state == "Stable" and found.workers and published and not orphans and not behind
     return ExitCode.OK if whole_and_live else ExitCode.INCOMPLETE
 
 
@@ -120,5 +121,7 @@ def _print(
             )
         if len(partitions) > _SHOWN:
             typer.echo(f"{title} {len(partitions) - _SHOWN} more partitions")
+    if found.workers and not symbols:
+        typer.echo("nothing was published yet: see the logs of the workers")
     for problem in found.problems:
         typer.echo(problem)

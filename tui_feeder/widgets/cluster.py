@@ -73,6 +73,11 @@ def _this_worker(found: ClusterView, width: int, palette: Palette) -> list[list[
     if found.fenced:
         text = f"{found.fenced:,} by the broker: another worker had the partition"
         lines.append([(cells.fit("  writes refused", _LABEL), Role.TEXT), (text, Role.WARN)])
+    if found.topics_wrong:
+        lines.append([(cells.fit("  topics", _LABEL), Role.TEXT), (found.topics_wrong, Role.ERROR)])
+    if found.other_lists:
+        text = f"other ones are configured in {', '.join(found.other_lists)}: give all the same"
+        lines.append([(cells.fit("  symbols", _LABEL), Role.TEXT), (text, Role.WARN)])
     if found.differing:
         text = f"{found.differing:,} symbols whose numbers were others than those published before"
         lines.append([(cells.fit("  differing", _LABEL), Role.TEXT), (text, Role.WARN)])

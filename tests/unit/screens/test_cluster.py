@@ -42,6 +42,8 @@ WRONG: tuple[tuple[dict[str, object], str], ...] = (
     ({"heartbeat_age": None}, "the group has not answered yet"),
     ({"assigned": 5}, "5 of 8 partitions, 2 are being taken over"),
     ({"fenced": 3}, "3 by the broker"),
+    ({"other_lists": ("feeder-3",)}, "other ones are configured in feeder-3"),
+    ({"topics_wrong": "cluster.partitions is 8, but the topic ta_work has 12"}, "the topic ta_work has 12"),
     ({"differing": 2}, "2 symbols whose numbers were others"),
     ({"inherited": 12_000}, "12,000 minutes of symbols that were taken over"),
     ({"workers": ()}, "the broker has not described the group"),

@@ -11,11 +11,15 @@ from tui_feeder.config import Config
 from tui_feeder.engine.cluster.description import describe_group
 from tui_feeder.engine.cluster.producer import read_states
 from tui_feeder.engine.cluster.records import PartitionState
-from tui_feeder.engine.cluster.topics import topics_of
+from tui_feeder.engine.cluster.topics import UnfitTopics, prepare, topics_of
 from tui_feeder.engine.core.candle import MINUTE_MS
+from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.sinks.kafka_cluster import connected, describe_error
 from tui_feeder.engine.sinks.registry import kafka_topics
 from tui_feeder.engine.sinks.thread import SinkError
+
+#: Symbols of a partition that are named.
+_NAMED = 20
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -69,14 +73,33 @@ async def cluster_status(config: Config) -> ClusterStatus:
             metadata = await client.fetch_all_metadata()
             there = sorted(metadata.partitions_for_topic(topics.state) or ())
         described = await describe_group(config.kafka, config.cluster.group)
+        members = [member for member in described.members if member.worker.topic in ("", topics.work)]
         states = await read_states(config.kafka, topics.state, there)
     except (KafkaError, TimeoutError) as error:
         raise SinkError(describe_error(error, topics.state)) from error
     problems = [] if there else [f"the topic {topics.state} is not there: no worker has begun yet"]
+    try:
+        await prepare(config.kafka, topics, config.cluster.partitions, create=False)
+    except UnfitTopics as error:
+        problems.append(str(error))
     for partition, state in states.items():
-        problems += [f"partition {partition}: {name} cannot be read: {why}"
-                     for name, why in state.refused.items()]  # fmt: skip
-    owners = {at: member.worker.name for member in described.members for at in member.partitions}
+        if state.newer:
+            problems.append(f"partition {partition} is not worked on: {state.newer}")
+        problems += [f"partition {partition}: {name} is not worked on: {why}"
+                     for name, why in list(state.refused.items())[:_NAMED]]  # fmt: skip
+        if state.foreign:
+            problems.append(
+                f"partition {partition}: {state.foreign:,} records that no feeder has written are ignored, "
+                f"such as {state.example}"
+            )
+    by_list: dict[str, list[str]] = {}
+    for member in members:
+        if member.worker.symbols:
+            by_list.setdefault(member.worker.symbols, []).append(member.worker.name)
+    if len(by_list) > 1:
+        lists = "; ".join(shortened(names) for names in by_list.values())
+        problems.append(f"application.symbols differs between workers ({lists}): give all of them the same")
+    owners = {at: member.worker.name for member in members for at in member.partitions}
     return ClusterStatus(
         config.cluster.group,
         described.state,
@@ -85,7 +108,7 @@ async def cluster_status(config: Config) -> ClusterStatus:
                 member.worker.name, member.host, member.worker.address, member.worker.pool,
                 member.worker.started, member.partitions,
             )
-            for member in described.members
+            for member in members
         ),
         tuple(_partition(at, owners.get(at, ""), states) for at in there),
         tuple(problems),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import struct
 from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -61,9 +62,12 @@ async def describe_group(config: Kafka, group: str) -> GroupDescription:
         raise for_code(code)(group)
     found = []
     for _, _, host, metadata, assignment in members if protocol in (PROTOCOL, "") else ():
-        worker = worker_of(ConsumerProtocolMemberMetadata.decode(metadata)) if metadata else None
+        try:
+            worker = worker_of(ConsumerProtocolMemberMetadata.decode(metadata)) if metadata else None
+            given = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else ()
+        except (ValueError, struct.error):  # of another program
+            continue
         if worker is None:
             continue
-        given = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else ()
         found.append(GroupMember(worker, host.lstrip("/"), tuple(sorted(at.partition for at in given))))
     return GroupDescription(state, tuple(sorted(found, key=lambda member: member.worker.name)))

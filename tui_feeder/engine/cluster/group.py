@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
 from tui_feeder.engine.cluster.partitions import assign
+from tui_feeder.engine.core.decoding import UNREADABLE
 
 #: The name of the protocol in the group: all members have to know it.
 PROTOCOL = "feeder-rendezvous"
@@ -32,6 +34,9 @@ class Worker(msgspec.Struct, frozen=True):
     address: _Text = ""  # where its HTTP service can be reached; empty: nowhere
     pool: _Text = ""  # workers of one pool share the exchange's request weight
     working: bool = False  # it has had partitions before
+    topic: _Text = ""  # whose partitions are divided; empty: of a release that did not send it
+    partitions: int = 0  # of that topic, as configured; 0 likewise
+    symbols: _Text = ""  # digest of the symbols that it names, see digest_of
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -41,6 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
     sharing: int = 1  # of them those of its weight pool
     same_name: Worker | None = None  # another worker of its name, that was there before
     later: tuple[Worker, ...] = ()  # others of its name, that came after it
+    other_cluster: Worker | None = None  # of the cluster whose group it is, where this worker is of another
 
 
 def divide(members: Mapping[str, Worker], partitions: int) -> dict[str, tuple[list[int], Answer]]:
@@ -52,23 +58,53 @@ def divide(members: Mapping[str, Worker], partitions: int) -> dict[str, tuple[li
 
     Returns:
         By member id its partitions and answer. Of members of one name the one that works already, or that
-        started first, has partitions; the others get none, and an answer that shows it.
+        started first, has partitions; the others get none, and an answer that shows it. So it is with those
+        of another cluster, whose topics are others.
     """
+    if not members:
+        return {}
+    ordered = sorted(members.items(), key=lambda item: _seniority(*item))
+    head = ordered[0][1]
     first: dict[str, str] = {}
-    for member, worker in sorted(members.items(), key=lambda item: _seniority(*item)):
-        first.setdefault(worker.name, member)
+    for member, worker in ordered:
+        if _are_of_one(head, worker):
+            first.setdefault(worker.name, member)
     shares = assign(list(first), partitions)
     sharing = Counter(members[member].pool for member in first.values())
-    found = {}
+    found: dict[str, tuple[list[int], Answer]] = {}
     for member, worker in members.items():
+        if not _are_of_one(head, worker):
+            found[member] = [], Answer(len(first), other_cluster=head)
+            continue
         owner = first[worker.name]
         mine = owner == member
-        others = tuple(members[at] for at in members if at != member and members[at].name == worker.name)
+        others = tuple(
+            at
+            for other, at in members.items()
+            if other != member and at.name == worker.name and _are_of_one(head, at)
+        )
         answer = Answer(
             len(first), sharing[worker.pool], None if mine else members[owner], others[:8] if mine else ()
         )
         found[member] = (shares[worker.name] if mine else [], answer)
     return found
+
+
+def _are_of_one(worker: Worker, other: Worker) -> bool:
+    """Whether two workers are of one cluster, as far as is known."""
+    return not worker.topic or not other.topic or worker.topic == other.topic
+
+
+def digest_of(symbols: Iterable[str]) -> str:
+    """Makes the digest by which workers see whether they name the same symbols.
+
+    Args:
+        symbols: names and patterns, in any order.
+
+    Returns:
+        16 characters.
+    """
+    return blake2b("\n".join(sorted(set(symbols))).encode(), digest_size=8).hexdigest()
 
 
 def _seniority(member: str, worker: Worker) -> tuple[bool, int, str, str]:
@@ -86,7 +122,7 @@ def worker_of(metadata: ConsumerProtocolMemberMetadata) -> Worker | None:
     """
     try:
         return msgspec.msgpack.decode(metadata.user_data or b"", type=Worker)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -131,13 +167,16 @@ class RendezvousAssignor:
         Returns:
             By member id what it gets; a member that is no worker gets nothing.
         """
-        partitions = len(cluster.partitions_for_topic(self._topic) or ())
         workers = {at: worker for at, member in members.items() if (worker := worker_of(member)) is not None}
+        head = min(workers.items(), key=lambda item: _seniority(*item), default=(None, self._me()))[1]
+        topic = head.topic or self._topic
+        # As configured: where partitions are added under way, a symbol's partition stays the one it was in.
+        partitions = head.partitions or len(cluster.partitions_for_topic(topic) or ())
         shares = divide(workers, partitions)
         return {
             member: ConsumerProtocolMemberAssignment(
                 _VERSION,
-                [(self._topic, shares[member][0])] if member in shares else [],
+                [(topic, shares[member][0])] if member in shares and shares[member][0] else [],
                 msgspec.msgpack.encode(shares[member][1] if member in shares else Answer()),
             )
             for member in members
@@ -147,6 +186,6 @@ class RendezvousAssignor:
         """Takes what the leader sent this worker."""
         try:
             answer = msgspec.msgpack.decode(assignment.user_data or b"", type=Answer)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             answer = Answer()
         self._answered(answer)

@@ -9,10 +9,11 @@ import msgspec
 
 from tui_feeder.engine.analytics.pipeline import PipelineState
 from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE
-from tui_feeder.engine.cluster.records import LARGEST, Progress
+from tui_feeder.engine.cluster.records import CHECKPOINT_MARK, LARGEST, Progress
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.coverage import EMPTY, Coverage, span
+from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.core.zero_volume import inside
 from tui_feeder.engine.derived import checkpoint
 from tui_feeder.engine.derived.checkpoint import Provenance
@@ -23,7 +24,7 @@ from tui_feeder.engine.storage.inheritance import Inheritance, check_of
 from tui_feeder.engine.storage.store import Store
 
 #: Raised with every change of what is handed over or of how its numbers are made.
-_FORMAT = b"feeder handover 1\0"
+_FORMAT = CHECKPOINT_MARK + b"1\0"
 _LEVEL = 3  # of zlib: 20 KB become 8 KB in under a millisecond
 #: Bytes of what a record comes to at most.
 _LARGEST_CONTENT = 64 << 20
@@ -154,7 +155,7 @@ def read_handover(block: bytes) -> Handover:
     try:
         content = unpacking.decompress(without_checksum(_FORMAT, block), _LARGEST_CONTENT)
         return msgspec.msgpack.decode(content, type=Handover)
-    except (msgspec.DecodeError, zlib.error) as error:
+    except (*UNREADABLE, zlib.error) as error:
         raise ChecksumError(f"it cannot be read: {error}") from error
 
 

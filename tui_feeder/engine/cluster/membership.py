@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,6 +31,8 @@ _LOOK_SECONDS = 0.5
 _END_SECONDS = 2.0
 #: The group is described so often, and so long after a change.
 DESCRIBE_SECONDS, _SOON_SECONDS = 120.0, 0.5
+#: So often it is looked whether the topics still are as they have to be.
+TOPICS_SECONDS = 60.0
 _NEVER_MS = (1 << 31) - 1
 
 
@@ -71,11 +73,13 @@ class Membership(SessionSink):
         super().__init__()
         self.me = me
         self.group = group
-        self._topics = topics
+        self.topics = topics
         self._partitions = partitions
         self.heartbeats = 0  # answered, since the start
-        self.out = False  # stay out of the group for now; set on the engine's loop
+        self.out = ""  # why it stays out of the group for now; set on the engine's loop
         self.members: tuple[GroupMember, ...] = ()  # of the group, as the broker last reported
+        self.differing: tuple[str, ...] = ()  # those of them that name other symbols than this worker
+        self.unfit = ""  # what has become wrong with the topics since the start
         self._news = asyncio.Event()
         self._config = config
         self._assigned = assigned
@@ -99,10 +103,10 @@ class Membership(SessionSink):
     def status(self) -> str:
         """``ok``, or what is wrong, for people."""
         if self.out:
-            return "out of the group: the exchange is not reached"
+            return f"out of the group: {self.out}"
         if not self.wrong() and self._member and not self.holds:
             return f"no heartbeat answered for {self.heartbeat_age:.0f} s: nothing is published"
-        return self.wrong() or "ok"
+        return self.wrong() or self.unfit or "ok"
 
     async def session(self) -> None:
         """Join, then stay until it fails or closes; the group is notified of the end."""
@@ -112,12 +116,12 @@ class Membership(SessionSink):
         if self.ending:
             return
         try:
-            await prepare(self._config, self._topics, self._partitions)
+            await prepare(self._config, self.topics, self._partitions)
         except UnfitTopics as error:
             self._call(self._refused, str(error))
             raise
         listener = _Listener(self._changed)
-        assignor = RendezvousAssignor(lambda: self.me, self._topics.work, self._take_answer)
+        assignor = RendezvousAssignor(lambda: self.me, self.topics.work, self._take_answer)
         consumer = AIOKafkaConsumer(
             **client_settings(self._config),
             group_id=self.group,
@@ -131,21 +135,22 @@ class Membership(SessionSink):
         )
         listener.consumer = consumer
         self._news = asyncio.Event()
-        describing = asyncio.create_task(self._describe())
+        watching = [asyncio.create_task(self._describe()), asyncio.create_task(self._watch_topics())]
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 await consumer.start()
-            consumer.subscribe([self._topics.work], listener=listener)
+            consumer.subscribe([self.topics.work], listener=listener)
             self._watch_heartbeats(consumer)
             self.connected(f"joining the group {self.group} as {self.me.name}")
             while not self.over(idle=True) and not self.out:
                 consumer._coordinator.check_errors()  # raises what the group refuses; no record is fetched
                 await self.woken(_LOOK_SECONDS)
         except (KafkaError, TimeoutError) as error:
-            raise SinkError(f"group {self.group}: {describe_error(error, self._topics.work)}") from error
+            raise SinkError(f"group {self.group}: {describe_error(error, self.topics.work)}") from error
         finally:
             self._member = False
-            describing.cancel()
+            for task in watching:
+                task.cancel()
             with contextlib.suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(_END_SECONDS):
                     await consumer.stop()
@@ -176,12 +181,37 @@ class Membership(SessionSink):
             with contextlib.suppress(KafkaError, TimeoutError):
                 description = await describe_group(self._config, self.group)
                 if description.state == STABLE:
-                    self.members = description.members
+                    self._take_members(description.members)
                     self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DESCRIBE_SECONDS):
                     await self._news.wait()
                 await asyncio.sleep(_SOON_SECONDS)  # others may not have their answers yet
+
+    def _take_members(self, members: Sequence[GroupMember]) -> None:
+        self.members = tuple(at for at in members if at.worker.topic in ("", self.topics.work))
+        lists = {at.worker.instance: at.worker.symbols for at in self.members if at.worker.symbols}
+        mine = lists.get(self.me.instance)
+        self.differing = tuple(
+            at.worker.name
+            for at in self.members
+            if mine is not None and lists.get(at.worker.instance, mine) != mine
+        )
+
+    async def _watch_topics(self) -> None:
+        """See that the topics stay as they have to be: what others change there is reported."""
+        while True:
+            await asyncio.sleep(TOPICS_SECONDS)
+            wrong = ""
+            try:
+                await prepare(self._config, self.topics, self._partitions, create=False, there=True)
+            except UnfitTopics as error:
+                wrong = str(error)
+            except (SinkError, KafkaError, TimeoutError):
+                continue
+            if wrong != self.unfit:
+                self.note("error" if wrong else "info", f"cluster: {wrong or 'the topics are right again'}")
+            self.unfit = wrong
 
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
@@ -198,7 +228,7 @@ class Membership(SessionSink):
         mine = frozenset(assigned.partition for assigned in partitions)
         coordinator = consumer._coordinator
         assignment = Assignment(coordinator.generation, coordinator.member_id, mine, self._answer)
-        if self._answer.same_name is None:
+        if self._answer.same_name is None and self._answer.other_cluster is None:
             self.me = msgspec.structs.replace(self.me, working=True)
         self._call(self._assigned, assignment)
 

@@ -41,6 +41,11 @@ class Host(Protocol):
         """The symbols that this feeder and all others of its cluster are to work on."""
         ...
 
+    @property
+    def named(self) -> Sequence[str]:
+        """The names and patterns of symbols as they are configured."""
+        ...
+
     def ownership_changed(self) -> None:
         """Start the symbols that are owned now, and drop those that are not any more."""
         ...

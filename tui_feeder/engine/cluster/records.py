@@ -20,7 +20,9 @@ import msgspec
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.checksum import ChecksumError, with_checksum, without_checksum
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
+from tui_feeder.engine.core.decoding import UNREADABLE
 from tui_feeder.engine.derived.revisions import Revisions
+from tui_feeder.safe_text import printable
 
 #: Raised with every change of what a record holds.
 _FORMAT = b"feeder cluster 1\0"
@@ -32,6 +34,13 @@ _MOST_STRETCHES = 200
 _RECENT = 64
 #: Bytes of a record that is read at most.
 LARGEST = 8 << 20
+#: Begins the records of every version, behind their checksum; and the checkpoints.
+_MARK, CHECKPOINT_MARK = b"feeder cluster ", b"feeder handover "
+_CHECKSUM = 4  # bytes
+#: Bytes of a key that may be a feeder's; of others as many are shown.
+_LONGEST_KEY, _SHOWN = 256, 40
+#: Symbols that are looked for behind records of others.
+_MOST_HIDDEN = 10_000
 
 _Ms = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 _T = TypeVar("_T")
@@ -163,21 +172,48 @@ def _below(revisions: Revisions, minutes: Coverage, level: int) -> Coverage:
     return Coverage((at, at + MINUTE_MS) for at in starts if revisions.of(at) < level)
 
 
+class NewerFormatError(ChecksumError):
+    """A record was written by another version of this program."""
+
+
 class PartitionState:
     """What the state topic holds of a partition, record by record; of each key the last one holds.
+
+    A record that no feeder has written changes nothing, as far as the one before it is still there.
 
     Attributes:
         position: None where nobody has published in this partition.
         progress: by symbol.
         checkpoints: by symbol, as they were written.
-        refused: keys of records that cannot be used, and why.
+        foreign: how many records were read that no feeder has written.
+        example: one of them, for people; "" without any.
     """
 
     def __init__(self) -> None:
         self.position: Position | None = None
         self.progress: dict[str, Progress] = {}
         self.checkpoints: dict[str, bytes] = {}
-        self.refused: dict[str, str] = {}
+        self.foreign = 0
+        self.example = ""
+        self._unreadable: dict[bytes, str] = {}  # by key: why the last record of ours cannot be read
+        self._newer: dict[bytes, str] = {}  # the same of another version's records
+        self._hidden: set[str] = set()  # symbols of which only records of others are there
+
+    @property
+    def newer(self) -> str:
+        """Why the whole partition cannot be used; "" where it can."""
+        for key, why in (*self._newer.items(), *self._unreadable.items()):
+            if key in self._newer or key == POSITION_KEY:
+                return f"{_text(key)}: {why}"
+        return ""
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """By symbol why it is not known what was published of it."""
+        found = {_text(key): why for key, why in self._unreadable.items() if key != POSITION_KEY}
+        if self.position is not None:
+            found |= dict.fromkeys(self._hidden, "no feeder has written it")
+        return found
 
     def take(self, key: bytes, value: bytes | None) -> None:
         """Takes the next record.
@@ -186,19 +222,53 @@ class PartitionState:
             key: of the record.
             value: of the record; None deletes the key.
         """
-        name = key.decode(errors="replace")
-        self.refused.pop(name, None)
+        if len(key) > _LONGEST_KEY:
+            self._ignore(key, f"its key has {len(key):,} bytes")
+            return
+        if key.endswith(_CHECKPOINT_SUFFIX):
+            self._take_checkpoint(key, value)
+            return
         try:
-            if key == POSITION_KEY:
-                self.position = None if value is None else decode(value, Position)
-            elif key.endswith(_CHECKPOINT_SUFFIX):
-                symbol = key.removesuffix(_CHECKPOINT_SUFFIX).decode()
-                self._set(self.checkpoints, symbol, value)
+            name = key.decode()
+            read = None if value is None else decode(value, Position if key == POSITION_KEY else Progress)
+        except UnicodeDecodeError as error:
+            self._ignore(key, str(error))
+            return
+        except NewerFormatError as error:
+            self._newer[key] = str(error)
+            return
+        except ChecksumError as error:
+            if value is not None and _is_marked(value, _MARK):
+                self._unreadable[key] = str(error)
+                self.progress.pop(name, None)
             else:
-                self._set(self.progress, key.decode(), None if value is None else decode(value, Progress))
-        except (ChecksumError, UnicodeDecodeError) as error:
-            self.refused[name] = str(error)
-            self.progress.pop(name, None)
+                self._ignore(key, str(error))
+                if key != POSITION_KEY and name not in self.progress and len(self._hidden) < _MOST_HIDDEN:
+                    self._hidden.add(name)
+            return
+        self._newer.pop(key, None)
+        self._unreadable.pop(key, None)
+        self._hidden.discard(name)
+        if key == POSITION_KEY:
+            self.position = read if isinstance(read, Position) else None
+        else:
+            self._set(self.progress, name, read if isinstance(read, Progress) else None)
+
+    def _take_checkpoint(self, key: bytes, value: bytes | None) -> None:
+        """One that is a feeder's is kept as it is: what cannot be read is found when it is needed."""
+        try:
+            symbol = key.removesuffix(_CHECKPOINT_SUFFIX).decode()
+        except UnicodeDecodeError as error:
+            self._ignore(key, str(error))
+            return
+        if value is not None and (len(value) > LARGEST or not _is_marked(value, CHECKPOINT_MARK)):
+            self._ignore(key, "no feeder has written it")
+        else:
+            self._set(self.checkpoints, symbol, value)
+
+    def _ignore(self, key: bytes, why: str) -> None:
+        self.foreign += 1
+        self.example = self.example or f"{_text(key)}: {why}"
 
     @staticmethod
     def _set(known: dict[str, _T], symbol: str, value: _T | None) -> None:
@@ -270,11 +340,28 @@ def decode(value: bytes, form: type[_T]) -> _T:
         The record.
 
     Raises:
-        ChecksumError: damaged, too large, of another format, or of another kind.
+        NewerFormatError: another version of this program has written it.
+        ChecksumError: damaged, too large, or of another kind.
     """
     if len(value) > LARGEST:
         raise ChecksumError(f"{len(value):,} bytes are too many")
+    if _is_marked(value, _MARK) and not _is_marked(value, _FORMAT):
+        without_checksum(_MARK, value)
+        raise NewerFormatError("it is of another version")
     try:
-        return msgspec.msgpack.decode(without_checksum(_FORMAT, value), type=form)
-    except msgspec.DecodeError as error:
+        read = msgspec.msgpack.decode(without_checksum(_FORMAT, value), type=form)
+        if isinstance(read, Progress):
+            Revisions.decode(read.revisions)
+        return read
+    except (*UNREADABLE, ValueError) as error:
         raise ChecksumError(f"it cannot be read: {error}") from error
+
+
+def _is_marked(value: bytes, mark: bytes) -> bool:
+    return value[_CHECKSUM : _CHECKSUM + len(mark)] == mark
+
+
+def _text(key: bytes) -> str:
+    """A key for people: nothing in it reaches a terminal as it is."""
+    shown = printable(key[:_SHOWN].decode(errors="replace"))
+    return shown if len(key) <= _SHOWN else f"{shown}..."

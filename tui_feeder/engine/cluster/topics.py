@@ -50,7 +50,9 @@ def topics_of(prefix: str, published: Sequence[str]) -> Topics:
     return Topics(f"{prefix}work", f"{prefix}state", tuple(prefix + topic for topic in published))
 
 
-async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: bool = True) -> list[str]:
+async def prepare(
+    config: Kafka, topics: Topics, partitions: int, *, create: bool = True, there: bool = False
+) -> list[str]:
     """Makes sure that all topics are there as a cluster needs them.
 
     Args:
@@ -58,6 +60,7 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
         topics: their names.
         partitions: that each has to have.
         create: make those that are not there; else only list which would be made.
+        there: they were there before: one that is not is wrong.
 
     Returns:
         What was found, as lines for people.
@@ -70,20 +73,26 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
     async with connected(config, topics.work) as client:
         # Of all topics: to ask for those that are missing may make them, with other partitions.
         found = await client.fetch_all_metadata()
-        lines, wrong = [], []
+        lines, wrong, missing = [], [], []
         for name in names:
-            there = len(found.partitions_for_topic(name) or ())
-            if not there:
+            count = len(found.partitions_for_topic(name) or ())
+            if not count:
                 if create:
                     await create_topic(
                         client, name, partitions, STATE_SETTINGS if name == topics.state else None
                     )
                 made = "created" if create else "not there, would be created"
                 lines.append(f"topic {name}: {made} with {partitions} partitions")
+                missing.append(name)
                 continue
-            lines.append(f"topic {name}: {there} partitions")
-            if there != partitions:
-                wrong.append(f"{name} has {there}")
+            lines.append(f"topic {name}: {count} partitions")
+            if count != partitions:
+                wrong.append(f"{name} has {count}")
+        if missing and there:
+            raise UnfitTopics(
+                f"the topic {', '.join(missing)} is not there any more, or not shown to us: start a worker "
+                "again, which makes it"
+            )
         if wrong:
             raise UnfitTopics(
                 f"cluster.partitions is {partitions}, but the topic {', '.join(wrong)}: all topics of a "
@@ -97,11 +106,19 @@ async def prepare(config: Kafka, topics: Topics, partitions: int, *, create: boo
 
 async def _wait_for(client: AIOKafkaClient, names: Sequence[str]) -> None:
     """Brokers know a new topic some time after it was made."""
-    async with asyncio.timeout(_THERE_SECONDS):
-        found = await client.fetch_all_metadata()
-        while not all(found.partitions_for_topic(name) for name in names):
-            await asyncio.sleep(_CHECK_SECONDS)
-            found = await client.fetch_all_metadata()
+    missing: Sequence[str] = names
+    try:
+        async with asyncio.timeout(_THERE_SECONDS):
+            while missing:
+                found = await client.fetch_all_metadata()
+                missing = [name for name in names if not found.partitions_for_topic(name)]
+                if missing:
+                    await asyncio.sleep(_CHECK_SECONDS)
+    except TimeoutError:
+        raise SinkError(
+            f"the broker does not show the topic {', '.join(missing)}, which was created: allow us to "
+            "see it (ACL Describe)"
+        ) from None
 
 
 async def _check_compaction(client: AIOKafkaClient, state: str, there: bool) -> None:

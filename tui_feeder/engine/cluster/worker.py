@@ -19,7 +19,7 @@ import msgspec
 
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.message import Message, encode
-from tui_feeder.engine.cluster.group import Worker
+from tui_feeder.engine.cluster.group import Worker, digest_of
 from tui_feeder.engine.cluster.handover import (
     DayChecks,
     Handover,
@@ -39,6 +39,7 @@ from tui_feeder.engine.cluster.topics import topics_of
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.checksum import ChecksumError
 from tui_feeder.engine.core.coverage import span
+from tui_feeder.engine.core.journal import shortened
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, heartbeat
 from tui_feeder.engine.derived.inputs import revisions_of
 from tui_feeder.engine.derived.revisions import Revisions
@@ -55,7 +56,7 @@ _LOOK_SECONDS = 1.0
 #: The wanted symbols of each partition are counted so often.
 _COUNT_SECONDS = 5.0
 #: Where no frame has come for so long the exchange is asked something, so often; if it does not answer for
-#: so long, this worker is cut off. Seconds.
+#: so long, or the disk takes nothing, this worker leaves its symbols to others. Seconds.
 _SILENT_SECONDS, _PROBE_SECONDS, _CUT_OFF_SECONDS = 8.0, 2.0, 10.0
 _TAKEOVERS_KEPT, _WORKERS_SHOWN = 100, 1_000
 
@@ -67,6 +68,7 @@ class _Owned:
     epoch: int
     base: Position | None  # what was published there last when it was taken
     numbers: Mapping[str, int]  # by topic: what waited in the outboxes then and is not to be published
+    refused: frozenset[str]  # its symbols of which it is not known what was published
 
 
 class _TakenOver(NamedTuple):
@@ -88,15 +90,18 @@ class ClusterWorker:
         cluster, prefix = config.cluster, config.kafka.topic_prefix
         name = cluster.name or socket.gethostname()
         now = time.time_ns() // 1_000_000
-        me = Worker(name, secrets.token_hex(8), now, cluster.address or "", cluster.weight_pool)
         published = kafka_topics(config)
+        topics = topics_of(prefix, published)
+        me = Worker(
+            name, secrets.token_hex(8), now, cluster.address or "", cluster.weight_pool,
+            topic=topics.work, partitions=cluster.partitions, symbols=digest_of(config.application.symbols),
+        )  # fmt: skip
         self.takeovers: deque[TakeoverView] = deque(maxlen=_TAKEOVERS_KEPT)
         self.differing = 0  # symbols whose numbers were others than those published
         self.workers = 0  # in the group, as of the last assignment
         self._store = store
         self._partitions = cluster.partitions
         self._held = HeldPartitions(store, f"{cluster.group} {prefix}", cluster.partitions, name)
-        topics = topics_of(prefix, published)
         self.membership = Membership(
             config.kafka, cluster.group, topics, cluster.partitions, me, self._assigned, self._refused
         )
@@ -129,6 +134,7 @@ class ClusterWorker:
         self._places: dict[str, int] = {}  # partitions of the symbols that are tracked
         self._wanted: Counter[int] = Counter()  # by partition: symbols that somebody is to work on
         self._counted_at = -math.inf  # time.monotonic()
+        self._differing: tuple[str, ...] = ()  # workers that name other symbols, as was last reported
 
     # --- what the engine asks and reports -------------------------------------------------------
 
@@ -153,7 +159,8 @@ class ClusterWorker:
 
     def owns(self, symbol: str) -> bool:
         """See :meth:`~tui_feeder.engine.cluster.ownership.Ownership.owns`: those of its partitions."""
-        return partition_of(symbol.encode(), self._partitions) in self._owned
+        owned = self._owned.get(partition_of(symbol.encode(), self._partitions))
+        return owned is not None and symbol not in owned.refused
 
     def _partition(self, symbol: str) -> int:
         found = self._places.get(symbol)
@@ -211,6 +218,8 @@ class ClusterWorker:
             differing=self.differing,
             inherited=sum(self._store.inherited(symbol).minutes for symbol in tracked),
             sharing=1 if self._last is None else self._last.answer.sharing,
+            other_lists=self.membership.differing,
+            topics_wrong=self.membership.unfit,
         )
 
     def opened(self, symbol: str) -> None:
@@ -298,6 +307,13 @@ class ClusterWorker:
                 f"another worker of the group {self.membership.group} is named {other.name}{where}: "
                 "give each worker a cluster.name of its own"
             )
+        elif (first := assignment.answer.other_cluster) is not None:
+            where = f" at {first.address}" if first.address else ""
+            self._refused(
+                f"the group {self.membership.group} is that of another cluster, of the topic {first.topic} "
+                f"(worker {first.name}{where}), and this one's is {self.membership.topics.work}: give this "
+                "cluster a cluster.group of its own, or its workers the same kafka.topic_prefix"
+            )
         elif self._joined is not None and not self._joined.done():
             self._joined.set_result(None)
 
@@ -331,34 +347,41 @@ class ClusterWorker:
         for partition in self._mine.difference(self._owned):  # this part was begun again
             self.publisher.take_again(partition)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_exchange())
+            group.create_task(self._watch_ability())
             await self._follow_events()
 
-    async def _watch_exchange(self) -> None:
-        """Leave the group while the exchange cannot be reached from here, if others may reach it."""
+    async def _watch_ability(self) -> None:
+        """Leave the group while this worker cannot work on its symbols, if others may be able to."""
         host = self._host
         assert host is not None
-        failing_since: float | None = None
+        unable_since: float | None = None
         while True:
             await asyncio.sleep(_PROBE_SECONDS)
-            silent = time.monotonic() - host.last_frame_at
-            if not self.membership.out and (silent < _SILENT_SECONDS or self.standby):
-                failing_since = None
-                continue
-            try:
-                await host.exchange.sync_clock()
-            except RestError as error:
-                failing_since = failing_since or time.monotonic()
-                if time.monotonic() - failing_since >= _CUT_OFF_SECONDS and self.workers > 1:
-                    if not self.membership.out:
-                        text = f"cluster: the exchange is not reached ({error}): others take the symbols over"
-                        host.journal.note("error", text)
-                    self.membership.out = True
-            else:
-                failing_since = None
+            why = await self._inability(host)
+            if not why:
+                unable_since = None
                 if self.membership.out:
-                    host.journal.note("info", "cluster: the exchange is reached again: joining")
-                self.membership.out = False
+                    host.journal.note("info", f"cluster: no longer so: {self.membership.out}: joining")
+                self.membership.out = ""
+                continue
+            unable_since = unable_since or time.monotonic()
+            if time.monotonic() - unable_since >= _CUT_OFF_SECONDS and self.workers > 1:
+                if not self.membership.out:
+                    host.journal.note("error", f"cluster: {why}: others take the symbols over")
+                self.membership.out = why
+
+    async def _inability(self, host: Host) -> str:
+        """Why this worker cannot work on its symbols; "" where it can, as far as is known."""
+        if pausing := self._store.pausing:
+            return pausing
+        silent = time.monotonic() - host.last_frame_at
+        if not self.membership.out and (silent < _SILENT_SECONDS or self.standby):
+            return ""
+        try:
+            await host.exchange.sync_clock()
+        except RestError as error:
+            return f"the exchange is not reached ({error})"
+        return ""
 
     async def _follow_events(self) -> None:
         while True:
@@ -388,9 +411,24 @@ class ClusterWorker:
             self._counted_at = time.monotonic()
             names = (symbol.encode() for symbol in self._host.wanted)
             self._wanted = Counter(partition_of(name, self._partitions) for name in names)
+            self._compare_lists(self._host)
+
+    def _compare_lists(self, host: Host) -> None:
+        """A symbol that not all workers name is worked on only where the owner of its partition does."""
+        digest = digest_of(host.named)
+        if self.membership.me.symbols != digest:  # the configuration was read again
+            self.membership.me = msgspec.structs.replace(self.membership.me, symbols=digest)
+        if self.membership.differing != self._differing:
+            self._differing = self.membership.differing
+            if names := shortened(self._differing):
+                text = f"other symbols than this worker's are configured in {names}"
+                remedy = "give all workers the same application.symbols"
+                host.journal.note("warning", f"cluster: {text}: symbols may be without a worker: {remedy}")
 
     def _see_degraded(self) -> None:
-        well = self.membership.holds and self._mine <= self._owned.keys()
+        well = self.membership.holds and self._mine <= self._owned.keys() and not self.membership.unfit
+        if refused := [symbol for owned in self._owned.values() for symbol in owned.refused]:
+            well = well and self._host is not None and set(refused).isdisjoint(self._host.wanted)
         self._degraded_at = None if well else self._degraded_at or time.monotonic()
 
     def _confirm_doubted(self) -> None:
@@ -438,15 +476,17 @@ class ClusterWorker:
         assert host is not None
         if partition not in self._mine:
             return
-        if state.refused:
-            name, why = next(iter(state.refused.items()))
-            text = f"partition {partition} is not worked on: what was published of {name} cannot be read"
-            host.journal.note("error", f"{text} ({why}): is this worker older than the one that wrote it?")
+        if state.newer:
+            text = f"partition {partition} is not worked on: what was published there cannot be read"
+            host.journal.note("error", f"{text} ({state.newer}): update this worker")
             return
+        refused = self._refused_symbols(partition, state)
         owned, position = self._owned.get(partition), state.position
         mine = position is not None and position.store == self._held.store
         if owned is not None and (position is None or mine or position == owned.base):
             owned.epoch = taken.epoch
+            self._changed |= owned.refused != refused
+            owned.refused = refused
             for symbol in host.tracked:  # a checkpoint may have been in the transaction that was refused
                 if self._partition(symbol) == partition:
                     self._due[symbol] = 0
@@ -461,13 +501,31 @@ class ClusterWorker:
             numbers = self._held.floor(partition)
             self._own_alerts |= await asyncio.to_thread(own_alerts, self._store, state)
         else:
-            numbers = await self._take_over(state)
+            numbers = await self._take_over(partition, state)
         await self._held.add(partition, numbers)
-        self._owned[partition] = _Owned(taken.epoch, position, numbers)
+        self._owned[partition] = _Owned(taken.epoch, position, numbers, refused)
         self.publisher.open(partition, numbers)
         self._changed = True
 
-    async def _take_over(self, state: PartitionState) -> dict[str, int]:
+    def _refused_symbols(self, partition: int, state: PartitionState) -> frozenset[str]:
+        """Report what is wrong in the records of a partition; the symbols that are left alone for it."""
+        host, topic = self._host, self.membership.topics.state
+        assert host is not None
+        if state.foreign:
+            host.journal.count("cluster_foreign_records", state.foreign)
+            text = f"{state.foreign:,} records of the topic {topic}, partition {partition}, are of no feeder"
+            host.journal.note("warning", f"{text} and are ignored, such as {state.example}")
+        refused = state.refused
+        for symbol in sorted(refused.keys() & set(host.wanted)):
+            text = f"it is not worked on: what was published of it cannot be read ({refused[symbol]})"
+            record = f"key {symbol}, topic {topic}, partition {partition}"
+            remedy = (
+                f"delete that record ({record}) and start this worker again: it then begins as a new symbol"
+            )
+            host.journal.note("error", f"{text}: {remedy}", symbol)
+        return frozenset(refused)
+
+    async def _take_over(self, partition: int, state: PartitionState) -> dict[str, int]:
         """Keep what was published of a partition's symbols in place of what is known of them here.
 
         Returns:
@@ -477,6 +535,8 @@ class ClusterWorker:
         assert host is not None
         written = []
         for symbol, progress in state.progress.items():
+            if self._partition(symbol) != partition:  # copied there by other programs
+                continue
             handed = None
             if (block := state.checkpoints.get(symbol)) is not None:
                 try:

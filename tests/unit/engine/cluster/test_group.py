@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from msgspec import structs
 
-from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker, divide, worker_of
+from tui_feeder.engine.cluster.group import Answer, RendezvousAssignor, Worker, digest_of, divide, worker_of
 from tui_feeder.engine.cluster.partitions import assign
 
 
@@ -43,6 +43,36 @@ def test_one_that_works_already_goes_before_one_whose_clock_is_behind() -> None:
     there, late = worker("a", 5), worker("a", 2)
     found = divide({"m1": late, "m2": structs.replace(there, working=True)}, 4)
     assert [share for share, _ in found.values()] == [[], [0, 1, 2, 3]]
+
+
+def test_a_worker_of_another_cluster_gets_nothing_and_learns_whose_group_it_is() -> None:
+    ours = [structs.replace(worker(name, 2), topic="ta_work", working=True) for name in ("a", "b")]
+    other = structs.replace(worker("a", 1), topic="tb_work")
+    old = worker("c", 3)  # of a release that did not send its topic
+    found = divide({"m1": ours[0], "m2": other, "m3": ours[1], "m4": old}, 12)
+    shares = assign(["a", "b", "c"], 12)
+    assert [share for share, _ in found.values()] == [shares["a"], [], shares["b"], shares["c"]]
+    assert found["m2"][1] == Answer(3, other_cluster=ours[0])
+    assert found["m1"][1] == Answer(3, 3), "nobody else is named like it"
+
+
+def test_partitions_that_are_added_or_a_leader_of_another_cluster_change_nothing() -> None:
+    """Topics knows of 12 partitions of ``work``, and of none of ``other``."""
+    ours = structs.replace(worker("a"), topic="work", partitions=8, working=True)
+    other = structs.replace(worker("b"), topic="other", partitions=5)
+    for leader, topic in ((ours, "work"), (other, "other")):
+        assignor = RendezvousAssignor(lambda leader=leader: leader, topic, lambda _: None)  # type: ignore[misc]
+        sent = {
+            name: RendezvousAssignor(lambda one=one: one, one.topic, lambda _: None).metadata([one.topic])  # type: ignore[misc]
+            for name, one in (("m1", ours), ("m2", other))
+        }
+        found = assignor.assign(Topics(), sent)
+        assert found["m1"].assignment == [("work", list(range(8)))]
+        assert found["m2"].assignment == []
+
+
+def test_the_order_of_symbols_in_the_configuration_does_not_matter() -> None:
+    assert digest_of(["BTCUSDT", "ETH*"]) == digest_of(["ETH*", "BTCUSDT", "ETH*"]) != digest_of(["BTCUSDT"])
 
 
 def test_what_the_leader_says_arrives_through_kafkas_own_structures() -> None:

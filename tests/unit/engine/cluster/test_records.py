@@ -17,10 +17,15 @@ from tui_feeder.engine.cluster.records import (
     encode,
     symbol_key,
 )
+from tui_feeder.engine.core.checksum import with_checksum
 from tui_feeder.engine.derived.revisions import Revisions
 
 FIRST = 1_728_000_000_000
 MINUTE = 60_000
+REVISIONS = Revisions(FIRST).encode()
+GOOD = encode(Progress(FIRST, 7, REVISIONS, (), {}))
+POSITION = Position("store", "a", 3, {"data": 12, "alerts": 4}, FIRST)
+CHECKPOINT = with_checksum(b"feeder handover 1\0", b"whatever")
 
 
 def payload(minute: int, revision: int) -> bytes:
@@ -89,26 +94,77 @@ def test_the_last_alert_of_a_rule_is_kept() -> None:
 
 
 def test_a_partition_is_read_record_by_record() -> None:
-    position = Position("store", "a", 3, {"data": 12, "alerts": 4}, FIRST)
-    first, second = (Progress(FIRST + at * MINUTE, 7, b"{}", (), {}) for at in (0, 1))
+    first, second = (Progress(FIRST + at * MINUTE, 7, REVISIONS, (), {}) for at in (0, 1))
     state = PartitionState.of([
         (symbol_key("BTCUSDT"), encode(first)),
-        (checkpoint_key("BTCUSDT"), b"whatever"),
+        (checkpoint_key("BTCUSDT"), CHECKPOINT),
         (symbol_key("GONEUSDT"), encode(first)),
-        (POSITION_KEY, encode(position)),
+        (POSITION_KEY, encode(POSITION)),
         (symbol_key("BTCUSDT"), encode(second)),
         (symbol_key("GONEUSDT"), None),
     ])  # fmt: skip
-    assert (state.position, state.progress) == (position, {"BTCUSDT": second})
-    assert state.checkpoints == {"BTCUSDT": b"whatever"}
+    assert (state.position, state.progress) == (POSITION, {"BTCUSDT": second})
+    assert state.checkpoints == {"BTCUSDT": CHECKPOINT}
     assert not state.refused
+    assert not state.newer
 
 
 def test_a_damaged_record_is_named_and_the_one_before_it_does_not_hold() -> None:
-    good = encode(Progress(FIRST, 7, b"{}", (), {}))
-    state = PartitionState.of([(b"BTCUSDT", good), (b"BTCUSDT", good[:-1] + b"\0")])
+    state = PartitionState.of([(b"BTCUSDT", GOOD), (b"ETHUSDT", GOOD), (b"BTCUSDT", GOOD[:-1] + b"\0")])
     assert "damaged" in state.refused["BTCUSDT"]
-    assert state.progress == {}
-    state.take(b"BTCUSDT", good)
-    assert state.progress
+    assert state.progress.keys() == {"ETHUSDT"}
+    assert not state.newer, "the partition's other symbols are worked on"
+    state.take(b"BTCUSDT", GOOD)
+    assert state.progress.keys() == {"BTCUSDT", "ETHUSDT"}
     assert not state.refused
+
+
+def test_a_record_of_another_version_keeps_this_one_from_the_whole_partition() -> None:
+    other = with_checksum(b"feeder cluster 7\0", b"anything")
+    for key in (b"BTCUSDT", POSITION_KEY):
+        state = PartitionState.of([(key, other)])
+        assert "another version" in state.newer
+        state.take(key, None)
+        assert not state.newer
+
+
+FOREIGN = [
+    *((key, b'{"symbol": "BTCUSDT"}') for key in (b"BTCUSDT", b"NEWUSDT", POSITION_KEY, b"", b"x" * 300)),
+    (checkpoint_key("BTCUSDT"), b""), (checkpoint_key("BTCUSDT"), b"1234feeder hando"),
+    (b"\xff\xfe", b"1"), (b"\xff checkpoint", b"1"), (b"BTCUSDT", bytes(9 << 20)),
+    (b"BTCUSDT", encode(POSITION)), (b"\x1b[2J", b"1"),
+]  # fmt: skip
+
+
+def test_records_that_no_feeder_has_written_change_nothing_and_are_counted() -> None:
+    ours = [(b"BTCUSDT", GOOD), (POSITION_KEY, encode(POSITION)), (checkpoint_key("BTCUSDT"), CHECKPOINT)]
+    state = PartitionState.of([*ours, *FOREIGN[:-2], FOREIGN[-1]])
+    assert (state.position, state.progress.keys()) == (POSITION, {"BTCUSDT"})
+    assert state.checkpoints == {"BTCUSDT": CHECKPOINT}
+    assert not state.newer
+    assert state.foreign == len(FOREIGN) - 1
+    assert state.example.startswith("BTCUSDT: ")
+    # What was published of this one is not known: its record may have been compacted away before.
+    assert "no feeder" in state.refused["NEWUSDT"]
+    assert "BTCUSDT" not in state.refused
+    for key, _ in FOREIGN:
+        state.take(key, None)
+    assert not state.refused
+
+
+def test_where_nothing_was_published_records_of_others_are_nothing() -> None:
+    state = PartitionState.of(FOREIGN[:-2])
+    assert (state.position, state.progress, state.checkpoints, state.refused) == (None, {}, {}, {})
+
+
+def test_a_record_of_another_kind_under_a_key_is_refused() -> None:
+    state = PartitionState.of([(b"BTCUSDT", GOOD), (b"BTCUSDT", encode(POSITION)), (POSITION_KEY, GOOD)])
+    assert state.refused.keys() == {"BTCUSDT"}
+    assert state.newer, "who publishes there is not known"
+
+
+@given(st.lists(st.tuples(st.binary(max_size=20), st.none() | st.binary(max_size=60)), max_size=20))
+def test_whatever_stands_in_the_topic_is_read(records: list[tuple[bytes, bytes | None]]) -> None:
+    state = PartitionState.of(records)
+    assert (state.progress, state.position, state.newer) == ({}, None, "")
+    assert state.example.isprintable()
