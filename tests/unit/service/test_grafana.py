@@ -67,7 +67,7 @@ def test_every_metric_of_the_documentation_is_on_it_but_those_that_say_little_ov
     left_out = {
         "feeder_build_info", "feeder_exchange_time_seconds", "feeder_symbol_frame_age_seconds",
         "feeder_stream_live", "feeder_stream_symbols", "feeder_store_candles", "feeder_store_waiting",
-        "feeder_sink_ok", "feeder_outbox_bytes", "feeder_parts_stalled",
+        "feeder_sink_ok", "feeder_outbox_bytes", "feeder_parts_stalled", "feeder_alert_receiver_ok",
     }  # fmt: skip
     rest = {name for name in documented() if not name.endswith(("_seconds_sum", "_seconds_count"))}
     assert rest - asked == left_out
