@@ -246,6 +246,7 @@ def test_workers_that_name_other_symbols_are_reported(run: ClusterRun) -> None:
     run.check()
 
 
+@pytest.mark.timeout(900)
 def test_a_broker_that_is_killed_and_started_gets_everything_once(
     run: ClusterRun, broker: Broker, outage: float
 ) -> None:
