@@ -276,6 +276,20 @@ def test_while_one_leaves_for_each_that_comes_it_is_what_all_at_once_gives(minut
         assert live.quartets == loaded.quartets
 
 
+@pytest.mark.parametrize("trades", [199, 201])
+def test_a_value_beside_all_others_comes_while_one_leaves(trades: int) -> None:
+    rows = walk(1)[np.zeros(25, dtype=int)].copy()
+    rows["open_time"] = MIDNIGHT + np.arange(25) * 60 * MINUTE_MS
+    rows["volume"], rows["taker_buy_volume"] = 5.0, 2.0
+    rows["trades"] = [200] * 24 + [trades]
+    live, loaded = VolumeQuantiles(1), VolumeQuantiles(1)
+    live.load(rows[:24], int(rows["open_time"][23]))
+    feed(live, rows, 24)
+    loaded.load(rows, int(rows["open_time"][24]))
+    assert counts(live) == counts(loaded)
+    assert live.quartets == loaded.quartets
+
+
 def test_an_added_value_takes_the_room_of_its_power_of_two_alone() -> None:
     rows = walk(1)
     for volume in (1e-7, 1e12):

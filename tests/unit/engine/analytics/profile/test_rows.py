@@ -88,6 +88,7 @@ def test_prices_of_many_rows_are_the_exact_decimals(first: int, increment: float
         (0.0, None, 0.001),  # the least allowed
         (1e9, None, 1e6),  # the most allowed
         (100.0, 0.03, 0.6),  # no nice number is a multiple: 20 ticks
+        (1.0, 0.03, 0.03),  # not finer than a tick
     ],
 )
 def test_adaptive_increment(span: float, tick: float | None, increment: float) -> None:
@@ -131,6 +132,8 @@ def test_adaptive_rows_are_made_again_when_the_range_outgrows_them() -> None:
         ("0", "0", "0.1", "0.1"),
         ("0", "0", None, "0.1"),
         ("3450", "2200", "0.1", "10"),  # a dear coin
+        ("100", "99", None, "0.25"),  # not more than twice
+        ("0", "60", "0.01", "0.25"),  # a nice number and a multiple, though not 1, 2 or 5 ticks
     ],
 )
 def test_auto_increment(span: str, typical: str, tick: str | None, increment: str) -> None:
@@ -251,11 +254,18 @@ def test_rows_made_again_are_those_made_at_once_whatever_came_first() -> None:
         ({"fixed_price_increment": 0.01}, 0.0049, 0.0051, "0", ("fixed_price_increment", 1, 5e-7)),
         ({"fixed_price_increment": 0.01}, 99_000.0, 99_100.0, "3450", ("fixed_price_increment", 345_001, 10)),
         ({"fixed_price_increment": 0.01}, 15.0, 15.1, "1", None),
+        ({"fixed_price_increment": 0.01}, 15.0, 15.1, "0.2", None),  # 20 rows are enough
+        ({"fixed_price_increment": 0.01}, 15.0, 15.1, "0.19", ("fixed_price_increment", 20, 5e-4)),
+        ({"fixed_price_increment": 0.01}, 900.0, 901.0, "199.99", None),  # 20,000 are not too many
+        ({"fixed_price_increment": 0.01}, 900.0, 901.0, "200", ("fixed_price_increment", 20_001, 1)),
+        # What fits is what days usually are, however far this one has moved.
+        ({"fixed_price_increment": 0.01}, 95_000.0, 99_000.0, "300", ("fixed_price_increment", 30_001, 1)),
         ({"fixed_price_increment": 0.01}, 15.0, 15.0, "0", None),  # not to be told yet
         ({"fixed_price_increment": 0.1, "tick_size": 0.1}, 1.0, 1.2, "0.5", None),  # ticks are no finer
         ({"mode": "Adaptive"}, 0.0049, 0.0051, "0.0002", ("min_price_increment", 1, 1e-6)),
         ({"mode": "Adaptive"}, 99_000.0, 99_100.0, "3450", None),  # 3,450 rows
         ({"mode": "Adaptive"}, 99_000.0, 99_100.0, "34500", ("max_price_increment", 34_501, 100)),
+        ({"mode": "Adaptive", "target_price_levels": 30_000}, 99_000.0, 99_100.0, "3000", None),  # as wanted
         ({"mode": "Auto"}, 0.0049, 0.0051, "0.0002", None),
     ],
 )
@@ -265,6 +275,29 @@ def test_an_increment_that_does_not_fit_is_found_with_one_that_would(
     mode = stated.pop("mode", "Fixed")
     found = misfit(low, high, Decimal(typical), ProfileSettings(price_increment_mode=mode, **stated))
     assert (None if found is None else (found.key, found.rows, found.fits)) == expected
+
+
+@pytest.mark.parametrize(
+    ("price", "increment"), [(0.0000123, 1e-9), (15.0, 0.001), (15.25, 0.001), (0.00123456789, 1e-11)]
+)
+def test_of_a_day_of_one_price_rows_hold_it_exactly(price: float, increment: float) -> None:
+    assert auto_increment(price, price, Decimal(0), ProfileSettings()) == increment
+
+
+def test_the_range_of_a_day_has_all_its_minutes() -> None:
+    rows = walk(
+        3 * 1_440, start=MIDNIGHT + DAY_MS - 120_000
+    )  # two minutes, two days, and all but two minutes
+    rows["high"][[0, 1_441, -1]] = 900.0
+    rows["low"][[0, 1_441, -1]] = 0.5
+    days = rows["open_time"] // DAY_MS * DAY_MS
+    expected = [
+        (day, int((days == day).sum()), rows["low"][days == day].min(), rows["high"][days == day].max())
+        for day in sorted(set(days.tolist()))
+    ]
+    assert [(one.day, one.minutes, one.low, one.high) for one in ranges_of(rows)] == expected
+    assert len(expected) == 4
+    assert ranges_of(rows[:0]) == ()
 
 
 def test_the_typical_range_is_the_median_of_the_days_that_have_minutes() -> None:
