@@ -254,7 +254,9 @@ async def test_the_first_minute_of_a_coin_margined_contract_is_found_by_windows(
     clock = HandClock(moment("2026-03-10T12:00:30"))
     async with exchanges(clock, {"coinm": market}) as running:
         config = pointed_at(running, [symbol])
-        exchange = configured_exchange(config, ThreadPoolExecutor(1))
+        # Nothing asks again here.
+        patient = replace(config.exchange, request_timeout_seconds=60.0)
+        exchange = configured_exchange(replace(config, exchange=patient), ThreadPoolExecutor(1))
         await exchange.sync_clock()
         first = -(-onboard // MINUTE_MS) * MINUTE_MS
         assert await exchange.first_minute(symbol, moment("2023-01-01")) == first
