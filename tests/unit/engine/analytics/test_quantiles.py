@@ -209,6 +209,16 @@ def counts(quantiles: VolumeQuantiles) -> list[tuple[str, list[int]]]:
     return [(code, [n for n in memoryview(raw).cast(code) if n]) for code, raw, _ in quantiles.state()[2]]
 
 
+def test_candles_about_to_leave_take_24_bytes_each() -> None:
+    rows = walk(1_440)
+    sizes = []
+    for days in (1, 60):
+        loaded = VolumeQuantiles(days)
+        loaded.load(rows, int(rows["open_time"][-1]))
+        sizes.append(loaded.size)
+    assert sizes[0] - sizes[1] == 240 * 24  # those of the next four hours
+
+
 @pytest.mark.parametrize("count", [65_534, 65_535, 65_536])
 def test_a_bucket_counts_on_where_two_bytes_end(count: int) -> None:
     """Other minutes leave while its own come."""

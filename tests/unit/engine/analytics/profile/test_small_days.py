@@ -1,0 +1,115 @@
+"""Days of a few candles over a few rows, in every mode, against the reference after every candle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from examples import examples
+from profile_reference import (
+    CALCULATIONS,
+    DISTRIBUTIONS,
+    FIXED,
+    Calculation,
+    Distribution,
+    all_modes,
+    check,
+    same,
+)
+from samples import candle
+
+from tui_feeder.engine.analytics.profile import rows as point_rows
+from tui_feeder.engine.analytics.profile import uniform_rows
+from tui_feeder.engine.analytics.profile.day_profile import LiveProfile, profile_of
+from tui_feeder.engine.analytics.profile.settings import ProfileSettings
+from tui_feeder.engine.core.candle import Candle, to_rows
+
+MODES = all_modes(replace(FIXED, fixed_price_increment=1.0))
+
+
+def small_day(random: Random, most: int = 9) -> list[Candle]:
+    """Candles with prices in halves, so that some lie between rows."""
+    top = random.choice((3, 6, 40))
+    made = []
+    for minute in range(random.randint(1, most)):
+        low, close, high = sorted(100 + random.randint(0, 2 * top) / 2 for _ in range(3))
+        close = random.choice((low, close, high))
+        volume = random.choice((0, 0.1, 0.3, 0.25, 1.5, 2, 3, 0.00000001, 123456.789))
+        made.append(candle(minute, close, high, low, close, volume))
+    return made
+
+
+@pytest.mark.parametrize("many", [3, 1_000])
+@pytest.mark.parametrize("s", MODES, ids=lambda s: "-".join(part[:4] for part in (
+    s.volume_distribution_mode, s.value_area_calculation_mode, s.calculation_mode)))  # fmt: skip
+def test_after_every_candle_it_is_the_profile_of_the_reference(
+    s: ProfileSettings, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also as rows are taken that are very many."""
+    monkeypatch.setattr(point_rows, "_MANY_ROWS", many)
+    monkeypatch.setattr(uniform_rows, "_MANY_ROWS", many)
+    for seed in range(examples(60)):
+        random = Random(seed)
+        s = replace(s, value_area_percentage=random.choice((70.0, 68.27, 100.0, 30.0)))
+        candles = small_day(random)
+        at = random.randint(0, len(candles))
+        live, looked_at = LiveProfile(s), LiveProfile(s)
+        live.load(to_rows(candles[:at]))
+        for end, each in enumerate(candles[at:], at + 1):
+            live.add(each)
+            whole = profile_of(to_rows(candles[:end]), s)
+            check(whole, candles[:end], s)
+            assert same(live.profile(), whole)
+        for each in candles:
+            looked_at.add(each)
+        assert same(looked_at.profile(), live.profile())
+
+
+@pytest.mark.parametrize("calculation", CALCULATIONS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_one_row_more_than_allowed_is_refused_whatever_the_mode(
+    distribution: Distribution, calculation: Calculation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(point_rows, "MAX_ROWS", 10)
+    monkeypatch.setattr(uniform_rows, "MAX_ROWS", 10)
+    s = replace(MODES[0], volume_distribution_mode=distribution, calculation_mode=calculation)
+    first = candle(0, 100, 100, 100, 100)
+    fits, beyond = candle(1, 100, 109, 100, 109), candle(1, 100, 110, 100, 110)
+    below = candle(1, 100, 100, 90, 90)
+    live = LiveProfile(s)
+    for each in (first, fits):
+        live.add(each)
+    made = live.profile()
+    assert same(made, profile_of(to_rows([first, fits]), s))
+    assert made is not None
+    assert len(made.weights) == 10
+    for wide in (beyond, below):
+        live, loaded = LiveProfile(s), LiveProfile(s)
+        live.add(first)
+        live.add(wide)
+        loaded.load(to_rows([first, wide]))
+        for minute, each in enumerate((live, loaded)):
+            assert "more than 4,000,000 rows" in each.fault
+            assert each.profile() is None
+            each.add(candle(2 + minute, 100, 101, 100, 101))
+            assert each.figures() is None
+            assert each.fault
+
+
+def test_rows_far_apart_are_moved_with_what_is_on_them() -> None:
+    """Down, up, and by more than the room there is."""
+    s = replace(MODES[0], volume_distribution_mode="UniformOHLC")
+    for mode in CALCULATIONS:
+        s = replace(s, calculation_mode=mode)
+        prices = [500, 499, 468, 467, 466, 533, 534, 100, 900, 901]
+        candles = [candle(i, p, p + 1, p - 1, p, 3 + i) for i, p in enumerate(prices)]
+        live = LiveProfile(s)
+        for end, each in enumerate(candles, 1):
+            live.add(each)
+            made = live.profile()
+            assert same(made, profile_of(to_rows(candles[:end]), s))
+            check(made, candles[:end], s)
+            assert made is not None
+            assert np.count_nonzero(made.weights) <= 3 * end
