@@ -1,12 +1,13 @@
 """Minutes in the exchange's smallest units: exact bars of any interval, and their text. Pure.
 
 The exchange states decimals, the store keeps floats. Counted in smallest units (a price of ``64346.70`` with
-two decimals is 6434670) sums are exact and print the digits that the exchange prints.
+two decimals is 6434670) sums are exact and print the digits that the exchange prints. A volume of many coins
+with eight decimals is more units than 64 bits hold, so volumes are kept as two whole numbers.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,20 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Rows
 from tui_feeder.engine.core.coverage import EMPTY, Coverage
 from tui_feeder.service.gateway.intervals import Interval, Ints
 
-#: Columns of a matrix of bars. COUNT: minutes that are in it.
+#: Columns of a matrix of bars. COUNT: minutes that are in it. Of volumes what is below :data:`LIMB` stands
+#: here, how often they have that stands at :data:`HIGHER`.
 OPEN, HIGH, LOW, CLOSE, VOLUME, QUOTE, TRADES, TAKER, TAKER_QUOTE, COUNT = range(10)
-_COLUMNS = 10
+_VOLUMES = (VOLUME, QUOTE, TAKER, TAKER_QUOTE)
+#: Where the higher part of a volume is.
+HIGHER = dict(zip(_VOLUMES, range(10, 14), strict=True))
+_COLUMNS = 14
+_LIMB_DIGITS = 12
+#: So many units make one of the higher part.
+LIMB: Final[int] = 10**_LIMB_DIGITS
 _PRICES = ("open", "high", "low", "close")
 _NAMES = (*_PRICES, "volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
 #: No price or volume has more decimals.
 _MOST_DECIMALS = 12
-#: Whole numbers below it are exact floats.
-_EXACT = 1 << 53
 
 
 class Decimals(NamedTuple):
@@ -43,7 +49,7 @@ class Bars(NamedTuple):
     """Bars in rising order of time, each with at least one minute."""
 
     times: Ints  # (n,) open time, ms
-    values: Ints  # (n, 10) in smallest units
+    values: Ints  # (n, 14) in smallest units
 
 
 NO_BARS = Bars(np.empty(0, np.int64), np.empty((0, _COLUMNS), np.int64))
@@ -65,7 +71,7 @@ def fitting(rows: Rows, decimals: Decimals) -> Decimals:
         for places in range(least, _MOST_DECIMALS + 1):
             units = _units(values, places)
             # Of larger numbers a float does not have all digits: what is there is printed.
-            if bool(((units / 10.0**places == values) | (np.abs(units) >= _EXACT)).all()):
+            if bool(((units / 10.0**places == values) | _has_not_all(values, places)).all()):
                 return places
         return _MOST_DECIMALS
 
@@ -89,6 +95,36 @@ def _units(values: NDArray[np.float64], places: int) -> NDArray[np.float64]:
     return units
 
 
+def _has_not_all(values: NDArray[np.float64], places: int) -> NDArray[np.bool_]:
+    """Whether the floats beside the numbers are a smallest unit away or more."""
+    apart: NDArray[np.bool_] = np.spacing(values) * 10.0**places >= 1
+    return apart
+
+
+def _parts(values: NDArray[np.float64], places: int) -> tuple[Ints, Ints]:
+    """The numbers in smallest units: how often they have :data:`LIMB`, and the rest.
+
+    Where a float can be several numbers of units, the shortest decimal that it can be is meant: an exchange's
+    volume of eight decimals has fewer digits that are not 0, as prices and quantities have less.
+    """
+    units = _units(values, places)
+    large = _has_not_all(values, places)
+    if not large.any():
+        counted = units.astype(np.int64)
+        return counted // LIMB, counted % LIMB
+    zeros = np.zeros(len(values), np.int64)  # how many follow behind the digits
+    left = large.copy()
+    for fewer in range(places + 1):
+        found = left & (_units(values, fewer) / 10.0**fewer == values)
+        units[found], zeros[found] = _units(values[found], fewer), places - fewer
+        left &= ~found
+        if not left.any():
+            break
+    digits = units.astype(np.int64)
+    behind, before = 10**zeros, 10 ** (_LIMB_DIGITS - zeros)
+    return digits // before, digits % before * behind
+
+
 def minutes_of(rows: Rows, decimals: Decimals) -> Bars:
     """Stored minutes (dtype ROW) as bars of one minute.
 
@@ -101,7 +137,14 @@ def minutes_of(rows: Rows, decimals: Decimals) -> Bars:
     """
     values = np.empty((len(rows), _COLUMNS), np.int64)
     for column, (name, places) in enumerate(zip(_NAMES, decimals.of_columns(), strict=True)):
-        values[:, column] = rows[name] if column == TRADES else _units(rows[name], places)
+        if column == TRADES:
+            values[:, column] = rows[name]
+            continue
+        higher, lower = _parts(rows[name], places)
+        if column in HIGHER:
+            values[:, HIGHER[column]], values[:, column] = higher, lower
+        else:
+            values[:, column] = higher * LIMB + lower
     values[:, COUNT] = 1
     return Bars(rows["open_time"].astype(np.int64), values)
 
@@ -117,9 +160,29 @@ def finer(bars: Bars, known: Decimals, decimals: Decimals) -> Bars:
     Returns:
         The same numbers.
     """
-    steps = zip(known.of_columns(), decimals.of_columns(), strict=True)
-    factors = [10 ** (more - few) for few, more in steps]
-    return Bars(bars.times, bars.values * np.array([*factors, 1], np.int64))
+    values = bars.values.copy()
+    for column, (few, more) in enumerate(zip(known.of_columns(), decimals.of_columns(), strict=True)):
+        if column in HIGHER:
+            higher, lower = values[:, HIGHER[column]], values[:, column]
+            over, rest = np.divmod(lower, 10 ** (_LIMB_DIGITS - (more - few)))
+            values[:, HIGHER[column]] = higher * 10 ** (more - few) + over
+            values[:, column] = rest * 10 ** (more - few)
+        else:
+            values[:, column] *= 10 ** (more - few)
+    return Bars(bars.times, values)
+
+
+def volume_of(values: Ints, column: int) -> int:
+    """A volume of all bars together.
+
+    Args:
+        values: of bars, shape (n, 14).
+        column: which one.
+
+    Returns:
+        In smallest units, of any size.
+    """
+    return int(values[:, HIGHER[column]].sum()) * LIMB + int(values[:, column].sum())
 
 
 def joined(first: Bars, second: Bars) -> Bars:
@@ -175,6 +238,9 @@ def summed(bars: Bars, interval: Interval) -> Bars:
     made[:, LOW] = np.minimum.reduceat(values[:, LOW], first)
     made[:, CLOSE] = values[last, CLOSE]
     made[:, VOLUME:] = np.add.reduceat(values[:, VOLUME:], first, axis=0)
+    for lower, higher in HIGHER.items():
+        made[:, higher] += made[:, lower] // LIMB
+        made[:, lower] %= LIMB
     return Bars(begins[first], made)
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from tui_feeder.service.gateway.bars import (
     CLOSE,
     HIGH,
+    HIGHER,
+    LIMB,
     LOW,
     OPEN,
     QUOTE,
@@ -23,6 +25,7 @@ from tui_feeder.service.gateway.bars import (
 from tui_feeder.service.gateway.intervals import Interval, Ints
 
 _ZERO = 48
+_LIMB_DIGITS = len(str(LIMB)) - 1
 #: From so many rows on all digits of a column are made at once.
 _MANY = 32
 #: What stands before each of the eleven numbers of a row, and behind the last one. A row begins with the
@@ -80,18 +83,23 @@ def text_of(bars: Bars, interval: Interval, decimals: Decimals) -> Text:
     """
     price, quantity, quote = decimals
     times, values = bars
+    none = np.zeros(len(times), np.int64)
     columns = (
-        (times, 0), (values[:, OPEN], price), (values[:, HIGH], price), (values[:, LOW], price),
-        (values[:, CLOSE], price), (values[:, VOLUME], quantity), (interval.ends(times) - 1, 0),
-        (values[:, QUOTE], quote), (values[:, TRADES], 0), (values[:, TAKER], quantity),
-        (values[:, TAKER_QUOTE], quote),
-    )  # fmt: skip
+        (times, none, 0),
+        *((values[:, column], none, price) for column in (OPEN, HIGH, LOW, CLOSE)),
+        (values[:, VOLUME], values[:, HIGHER[VOLUME]], quantity),
+        (interval.ends(times) - 1, none, 0),
+        (values[:, QUOTE], values[:, HIGHER[QUOTE]], quote),
+        (values[:, TRADES], none, 0),
+        (values[:, TAKER], values[:, HIGHER[TAKER]], quantity),
+        (values[:, TAKER_QUOTE], values[:, HIGHER[TAKER_QUOTE]], quote),
+    )
     if len(times) < _MANY:
         lines = [
             b"".join(
                 part
-                for mark, (column, places) in zip(_MARKS, columns, strict=False)
-                for part in (mark, decimal(int(column[row]), places).encode())
+                for mark, (lower, higher, places) in zip(_MARKS, columns, strict=False)
+                for part in (mark, decimal(int(higher[row]) * LIMB + int(lower[row]), places).encode())
             )
             + _MARKS[-1]
             for row in range(len(times))
@@ -101,9 +109,9 @@ def text_of(bars: Bars, interval: Interval, decimals: Decimals) -> Text:
     letters: list[NDArray[np.uint8]] = []
     shown: list[NDArray[np.bool_]] = []
     always = np.ones((len(times), 1), np.bool_)
-    for mark, (column, places) in zip(_MARKS, columns, strict=False):
+    for mark, (lower, higher, places) in zip(_MARKS, columns, strict=False):
         _constant(letters, shown, mark, always)
-        _digits(letters, shown, column, places)
+        _digits(letters, shown, lower, higher, places)
     _constant(letters, shown, _MARKS[-1], always)
     mask = np.concatenate(shown, axis=1)
     data = np.concatenate(letters, axis=1)[mask].tobytes()
@@ -135,22 +143,38 @@ def _constant(
 
 
 def _digits(
-    letters: list[NDArray[np.uint8]], shown: list[NDArray[np.bool_]], column: Ints, places: int
+    letters: list[NDArray[np.uint8]], shown: list[NDArray[np.bool_]], lower: Ints, higher: Ints, places: int
 ) -> None:
-    """A column of numbers, right-aligned: leading zeros are there and not shown."""
-    width = max(len(str(int(column.max()))), places + 1)
-    table = np.empty((len(column), width), np.uint8)
-    rest = column
-    for place in range(width - 1, -1, -1):
-        higher = rest // 10
-        table[:, place] = rest - higher * 10 + _ZERO
-        rest = higher
-    mask = np.empty((len(column), width), np.bool_)
-    for place in range(width):
-        power = width - 1 - place
-        mask[:, place] = True if power <= places else column >= 10**power
+    """A column of numbers, right-aligned: leading zeros are there and not shown.
+
+    Args:
+        letters: gets the digits.
+        shown: gets which of them are shown.
+        lower: the numbers, below :data:`LIMB` where ``higher`` is not 0.
+        higher: how often they have :data:`LIMB` beside.
+        places: digits after the point.
+    """
+    most = int(higher.max()) * LIMB + int(lower.max())
+    width = max(len(str(most)), places + 1)
+    table = np.empty((len(lower), width), np.uint8)
+    mask = np.empty((len(lower), width), np.bool_)
+    has_higher = bool(higher.any())
+    rest = lower
+    for power in range(width):
+        if has_higher and power == _LIMB_DIGITS:
+            rest = higher
+        left = rest // 10
+        place = width - 1 - power
+        table[:, place] = rest - left * 10 + _ZERO
+        if power <= places:
+            mask[:, place] = True
+        elif has_higher and power < _LIMB_DIGITS:
+            mask[:, place] = (higher > 0) | (rest > 0)
+        else:
+            mask[:, place] = rest > 0
+        rest = left
     if places:
-        point = np.full((len(column), 1), ord("."), np.uint8)
+        point = np.full((len(lower), 1), ord("."), np.uint8)
         before = width - places
         table = np.concatenate((table[:, :before], point, table[:, before:]), axis=1)
         mask = np.concatenate((mask[:, :before], np.ones_like(point, np.bool_), mask[:, before:]), axis=1)

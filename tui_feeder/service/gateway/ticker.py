@@ -19,6 +19,7 @@ from tui_feeder.service.gateway.bars import (
     VOLUME,
     fitting,
     minutes_of,
+    volume_of,
 )
 from tui_feeder.service.gateway.listing import Entry
 from tui_feeder.service.gateway.markets import SPOT, ServedMarket
@@ -70,7 +71,7 @@ def day(market: ServedMarket, entry: Entry, rows: Rows, at: int) -> bytes:
     decimals = fitting(rows, entry.decimals)
     times, values = minutes_of(rows, decimals)
     first, last = int(values[0, OPEN]), int(values[-1, CLOSE])
-    volume, quote = int(values[:, VOLUME].sum()), int(values[:, QUOTE].sum())
+    volume, quote = volume_of(values, VOLUME), volume_of(values, QUOTE)
 
     def cost(units: int) -> str:
         sign = "-" if units < 0 else ""
