@@ -38,6 +38,9 @@ _MOST_BYTES = 64 << 20
 _WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Statuses that mean: ask again later.
 _LATER = (429, 500, 502, 503, 504)
+#: A cursor; by symbol the bars, what a contract is worth (quote asset) and the revisions.
+_Packed: TypeAlias = tuple[str, list[tuple[str, bytes, float | None, bytes]]]
+_QUOTE_VOLUME = (ROW.names or ()).index("quote_volume")
 
 
 class FollowError(RunFailure):
@@ -60,6 +63,7 @@ class FollowedCandle(msgspec.Struct, frozen=True, gc=False):
     taker_buy_volume: float
     taker_buy_quote_volume: float
     revision: int
+    contracts: int | None = None  # of COIN-M futures
 
     @property
     def close_time(self) -> int:
@@ -102,9 +106,9 @@ class _Subscription:
 
     def candles(self, data: bytes) -> Iterator[FollowedCandle]:
         """The candles of a message; a position moves with each."""
-        cursor, batches = msgspec.msgpack.decode(data, type=tuple[str, list[tuple[str, bytes, bytes]]])
+        cursor, batches = msgspec.msgpack.decode(data, type=_Packed)
         seconds, frame, ahead = self.timeframe, self._frame, self._next
-        for symbol, rows, revisions in batches:
+        for symbol, rows, contract_size, revisions in batches:
             values: list[tuple[Any, ...]] = np.frombuffer(rows, dtype=ROW).tolist()
             numbers = np.frombuffer(revisions, dtype="<i8").tolist()
             position = ahead.get(symbol, 0)
@@ -113,6 +117,8 @@ class _Subscription:
                 if end > position:
                     position = ahead[symbol] = end
                 fields: tuple[Any, ...] = (symbol, seconds, *value, number)
+                if contract_size is not None:
+                    fields += (round(value[_QUOTE_VOLUME] / contract_size),)
                 yield FollowedCandle(*fields)
         self._take(cursor)
 

@@ -50,6 +50,18 @@ class AfterScreen(StrEnum):
     CONTINUE = "continue"
 
 
+def _refuse_options_before(context: typer.Context, command: str) -> None:
+    """Options of a run that stand before a command would have no effect; ``--debug`` has one."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name != "debug":
+            name = max(parameter.opts, key=len)
+            raise UsageError(
+                f"{name} before the command {command} has no effect: write it behind, as in "
+                f"feeder-tui {command} {name} ...; see feeder-tui {command} --help"
+            )
+
+
 def _version(requested: bool) -> None:
     if requested:
         typer.echo(f"feeder-tui {__version__}")
@@ -142,6 +154,8 @@ def run(
     """
     failures.debugging = debug
     if context.invoked_subcommand is not None:
+        with reported_failures():
+            _refuse_options_before(context, context.invoked_subcommand)
         return
     from tui_feeder import runner
 

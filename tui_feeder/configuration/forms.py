@@ -47,6 +47,8 @@ def _symbol_in_capitals(text: str) -> str | None:
     capitals = market.lower() + mark + name.upper()
     if _SYMBOL.fullmatch(capitals):
         return did_you_mean(capitals)
+    if mark and market.lower() in MARKETS:
+        return f"behind {market.lower()}: stands a symbol of that market, without blanks"
     return f"a market is one of {', '.join(MARKETS)}" if mark else None
 
 

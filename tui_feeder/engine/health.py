@@ -80,6 +80,8 @@ class SymbolHealth:
         queue = self._ingest.queue(tracked.symbol)
         if queue.next is None:
             return SymbolState.BACKFILL, "its history is being read again"
+        if tracked.end is not None and queue.next >= tracked.end:  # it is found to have ended in a moment
+            return SymbolState.LIVE, ""
         overdue = now - (queue.next + MINUTE_MS)
         floor = self._clock.at_least
         if overdue > floor(_STALE_MS, 5.0):

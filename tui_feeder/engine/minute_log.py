@@ -45,7 +45,9 @@ class MinuteLog:
             return
         closed = self._closed.setdefault(minute, set())
         closed.add(symbol)
-        live = [other for other in tracked if other.phase == "live"]
+        live = [
+            other for other in tracked if other.phase == "live" and (other.end is None or minute < other.end)
+        ]
         whole = all(other.symbol in closed for other in live)
         if not whole:
             if len(self._closed) <= _MINUTES_OPEN:

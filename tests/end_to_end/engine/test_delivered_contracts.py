@@ -30,8 +30,14 @@ DELIVERY = 1_774_598_400_000  # Friday 2026-03-27T08:00:00Z
     [(COINM, "coinm:BTCUSD_260327", "coinm:BTCUSD_PERP"), (USDM, "BTCUSDT_260327", "BTCUSDT")],
 )
 async def test_a_quarterly_contract_ends_with_its_last_bar(
-    tmp_path: Path, dialect: Dialect, quarterly: str, perpetual: str, lost: bool
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    dialect: Dialect,
+    quarterly: str,
+    perpetual: str,
+    lost: bool,
 ) -> None:
+    caplog.set_level("INFO", "tui_feeder.engine.minute_log")
     bare = perpetual.rpartition(":")[2]
     markets = {dialect.name: invented(dialect, [bare])}
     async with exchanges(SimulatedClock(DELIVERY - 5 * MINUTE_MS + 20_000, 30), markets) as running:
@@ -58,6 +64,9 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
             await until(lambda: len(sink.minutes(perpetual)) >= count + 15, 200)
             assert not engine.recovery.open_gaps()
             assert not engine.store.unavailable(quarterly)
+            # The others' first minute after it is logged without it, its end noticed by then or not.
+            (line,) = [text for text in caplog.messages if text.startswith("minute 08:00 closed")]
+            assert line.startswith("minute 08:00 closed: 1 of 1 symbols"), line
             assert engine.store.present(quarterly).end == DELIVERY
             assert tracked.phase == "delivered"  # also when the exchange lists it no longer
             assert engine.state == "live"

@@ -49,3 +49,23 @@ def test_a_flag_goes_before_the_file(
     section, name = key.split(".")
     assert str(getattr(getattr(seen[0].config, section), name)) == str(expected)
     assert seen[0].origins[key].startswith("flag")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--symbols foo:BTCUSDT config check", "--symbols before the command config has no effect"),
+        ("-c config.toml status", "--config before the command status has no effect"),
+        ("--demo gaps", "--demo before the command gaps has no effect"),
+        ("--storage x --debug info", "--storage before the command info has no effect"),
+    ],
+)
+def test_a_flag_of_a_run_before_a_command_is_refused(words: str, named: str) -> None:
+    done = called(*words.split())
+    assert done.exit_code == 2
+    assert named in done.output
+    assert "write it behind, as in feeder-tui " in done.output
+
+
+def test_the_flag_for_tracebacks_may_stand_before_a_command() -> None:
+    assert called("--debug", "config", "schema").exit_code == called("config", "schema").exit_code

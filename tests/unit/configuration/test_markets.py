@@ -29,7 +29,7 @@ def test_a_symbol_has_one_form(text: str, found: str) -> None:
     [
         ("spto:BTCUSDT", "a market is one of usdm, spot, coinm"),
         ("SPOT:btcusdt", 'did you mean "spot:BTCUSDT"?'),
-        ("spot:", "a market is one of"),
+        ("spot:", "behind spot: stands a symbol of that market"),
         ("spot:coinm:BTCUSDT", "a market is one of"),
     ],
 )

@@ -35,6 +35,13 @@ class SymbolSummary(NamedTuple):
     listed: int | None  # first minute (ms) the exchange has, once found out
     unconfirmed: Coverage = EMPTY  # minutes of ``present`` that may still be corrected by their own source
     omitted: Coverage = EMPTY  # minutes of which the exchange has no candle, for good
+    delivery: int | None = None  # ms: from this minute on there is none, as its contract ends
+
+
+def _summary(state: SymbolState) -> SymbolSummary:
+    return SymbolSummary(
+        state.present, state.edition, state.listed, state.unconfirmed, state.omitted, state.delivery
+    )
 
 
 class StoredStates:
@@ -357,15 +364,13 @@ class StoredStates:
             StoreError: the store is closed.
         """
         if not self.read_only:
-            state = self._state(symbol)
-            return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed, state.omitted)
+            return _summary(self._state(symbol))
         prefix = prefix_of(symbol)
         with self._environment.reading() as txn:
             raw = {name: self._environment.state.get(txn, prefix + name) for name in SUMMARY_NAMES}
         found = summary_of(raw)
         if found is None:  # a record of it is damaged: what is there has to be found by reading
-            state = self._state(symbol)
-            return SymbolSummary(state.present, state.edition, state.listed, state.unconfirmed, state.omitted)
+            return _summary(self._state(symbol))
         return SymbolSummary(*found)
 
     def rest_reads(self, symbol: str) -> tuple[RestRead, ...]:

@@ -40,7 +40,9 @@ NAMES = (
     b"delivery",
 )
 #: Those of them that :func:`summary_of` needs.
-SUMMARY_NAMES = (b"present", b"edition", b"listed", STORED_AS["unconfirmed"], STORED_AS["omitted"])
+SUMMARY_NAMES = (
+    b"present", b"edition", b"listed", b"delivery", STORED_AS["unconfirmed"], STORED_AS["omitted"],
+)  # fmt: skip
 _SIZE = struct.Struct(">d")
 #: No minute is later, and no number of replacements as high as that which stands for an unknown one.
 _LAST_MS, _NO_EDITION = 1 << 53, 1 << 60
@@ -155,18 +157,18 @@ def state_of(
 
 def summary_of(
     raw: Mapping[bytes, bytes | None],
-) -> tuple[Coverage, int, int | None, Coverage, Coverage] | None:
+) -> tuple[Coverage, int, int | None, Coverage, Coverage, int | None] | None:
     """Decodes the summary of a symbol.
 
     Args:
         raw: the records of :data:`SUMMARY_NAMES`.
 
     Returns:
-        Minutes stored, edition, first listed minute, unconfirmed minutes, and those that the exchange omits;
-        None if a record is damaged.
+        Minutes stored, edition, first listed minute, unconfirmed minutes, those that the exchange omits, and
+        the first minute after its delivery; None if a record is damaged.
     """
-    edition, listed = raw[b"edition"], raw[b"listed"]
-    damaged = any(kept is not None and len(kept) != 8 for kept in (edition, listed))
+    edition, listed, delivery = raw[b"edition"], raw[b"listed"], raw[b"delivery"]
+    damaged = any(kept is not None and len(kept) != 8 for kept in (edition, listed, delivery))
     try:
         present = _coverage(raw[b"present"])
         unconfirmed, omitted = (_coverage(raw[STORED_AS[name]]) for name in ("unconfirmed", "omitted"))
@@ -174,8 +176,8 @@ def summary_of(
         damaged = True
     if damaged:
         return None
-    first = None if listed is None else int.from_bytes(listed, "big")
-    return present, 0 if edition is None else int.from_bytes(edition, "big"), first, unconfirmed, omitted
+    first, end = (None if at is None else int.from_bytes(at, "big") for at in (listed, delivery))
+    return present, 0 if edition is None else int.from_bytes(edition, "big"), first, unconfirmed, omitted, end
 
 
 def _edition(raw: bytes | None, unusable: Callable[[str, str], None]) -> int:

@@ -10,7 +10,7 @@ from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.service.gateway.answer_cache import AnswerCache, AnswerKey, KeptAnswer
 from tui_feeder.service.gateway.feeder import Feeder
 from tui_feeder.service.gateway.queries import KlinesQuery
-from tui_feeder.service.gateway.refusals import RefusalError, later, named
+from tui_feeder.service.gateway.refusals import RefusalError, invalid_symbol, later, named
 from tui_feeder.service.gateway.series import Chunk, Series
 from tui_feeder.service.gateway.watch import StoreWatch
 
@@ -22,6 +22,8 @@ _USUAL_SECONDS = 4.0
 _FAR_SECONDS = 3_600.0
 #: REST confirms a minute once it shows two later ones, and some seconds have passed.
 _CONFIRMED_MS = 2 * MINUTE_MS + 15_000
+#: The last minutes of a contract that was delivered have none later.
+_LAST_CONFIRMED_MS = 10 * MINUTE_MS + 15_000
 #: Answers that read the store at the same time.
 _READERS = 2
 
@@ -67,6 +69,8 @@ class Klines:
             first, after = self._range(query, now, start)
             if after <= first:
                 return self._nothing(query, now, start)
+            if (delivery := self._delivery(query.symbol, now)) is not None and after > delivery:
+                return await self._delivered(query, first, delivery)
             if query.partial:
                 return await self._partial(query, first, after, minute)
             key = AnswerKey(query.symbol, query.interval.name, first, after)
@@ -98,6 +102,19 @@ class Klines:
             answer = self._made(query, first, after, version, tuple(chunks), candle, kept)
             self._answers.put(key, answer)
             return answer.body
+
+    def _delivery(self, symbol: str, now: int) -> int | None:
+        """The end (ms) of a contract that was delivered by now."""
+        delivery = self._series.summary(symbol).delivery
+        return delivery if delivery is not None and delivery <= now else None
+
+    async def _delivered(self, query: KlinesQuery, first: int, delivery: int) -> bytes:
+        """The rows up to the end of a contract: the last bar has the minutes until then."""
+        if first >= delivery:
+            return b"[]"
+        if not query.partial:
+            await self._present(query.symbol, first, delivery)
+        return await self._partial(query, first, delivery, delivery)
 
     def _look(self) -> None:
         """Take notice of what was committed, once for all requests that one turn of the loop answers."""
@@ -217,7 +234,8 @@ class Klines:
         where, verb = named(missing, now), "is" if missing.minutes == 1 else "are"
         unconfirmed = self._series.summary(symbol).unconfirmed
         if not missing.subtract(unconfirmed):
-            sure = (missing.end + _CONFIRMED_MS - now) / 1000 / self._feeder.rate()
+            took = _CONFIRMED_MS if self._delivery(symbol, now) is None else _LAST_CONFIRMED_MS
+            sure = (missing.end + took - now) / 1000 / self._feeder.rate()
             return later(f"{where} {verb} being confirmed", max(sure, 1.0))
         seconds = self._feeder.recovery_seconds(symbol, missing)
         return later(f"{where} {verb} being recovered", _USUAL_SECONDS if seconds is None else seconds)
@@ -232,13 +250,16 @@ class Klines:
             The candle.
 
         Raises:
-            RefusalError: no frame has shown it, and minutes right before it are missing.
+            RefusalError: no frame has shown it, and minutes right before it are missing; or its contract was
+                delivered.
             FeederGoneError: the feeder does not answer.
             StoreError: the store is closed.
         """
         while True:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
+            if self._delivery(symbol, now) is not None:
+                raise invalid_symbol(f" {symbol} was delivered")
             if (seen := self._seen(symbol, minute)) is not None:
                 return seen
             await self._present(symbol, minute - MINUTE_MS, minute)

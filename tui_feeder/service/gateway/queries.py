@@ -13,6 +13,7 @@ from tui_feeder.service.gateway.refusals import (
     illegal_characters,
     invalid_combination,
     invalid_interval,
+    invalid_symbol,
     invalid_value,
     lookup_too_big,
     missing_parameter,
@@ -62,6 +63,44 @@ def mandatory(query: Mapping[str, str], name: str) -> str:
     return value
 
 
+def symbol_named(market: ServedMarket, name: str) -> str:
+    """A symbol as the store knows it.
+
+    Args:
+        market: that is asked.
+        name: as the request states it.
+
+    Returns:
+        With its market before it.
+
+    Raises:
+        RefusalError: no exchange has such a name: a colon parts a market's name from it in the store alone.
+    """
+    if ":" in name or len(name) > _LONGEST_NAME:
+        raise invalid_symbol()
+    return market.known_as(name)
+
+
+def mandatory_symbol(query: Mapping[str, str], market: ServedMarket, name: str = "symbol") -> str:
+    """A symbol that must be named.
+
+    Args:
+        query: of the request.
+        market: that is asked.
+        name: of the parameter.
+
+    Returns:
+        As the store knows it.
+
+    Raises:
+        RefusalError: none is, or none that can be.
+    """
+    value = query.get(name)
+    if not value:
+        raise missing_parameter(name)
+    return symbol_named(market, value)
+
+
 def number(query: Mapping[str, str], name: str) -> int | None:
     """A whole number, None where it is not given.
 
@@ -98,7 +137,7 @@ def symbols_wanted(query: Mapping[str, str], market: ServedMarket) -> list[str] 
     """
     stated = query.get("symbols") if market is SPOT else None
     if stated is None:
-        return [market.known_as(mandatory(query, "symbol"))] if "symbol" in query else None
+        return [mandatory_symbol(query, market)] if "symbol" in query else None
     if "symbol" in query:
         raise invalid_combination()
     try:
@@ -107,7 +146,7 @@ def symbols_wanted(query: Mapping[str, str], market: ServedMarket) -> list[str] 
         raise illegal_characters("symbols") from None
     if not 1 <= len(names) <= _MOST_LISTED:
         raise illegal_characters("symbols")
-    return [market.known_as(name) for name in dict.fromkeys(names)]
+    return [symbol_named(market, name) for name in dict.fromkeys(names)]
 
 
 def klines_query(query: Mapping[str, str], symbol: str, market: ServedMarket) -> KlinesQuery:

@@ -23,10 +23,18 @@ from tui_feeder.service.gateway.klines import Klines
 from tui_feeder.service.gateway.listing import Entry, Listing
 from tui_feeder.service.gateway.markets import SERVED_MARKETS, SPOT, ServedMarket
 from tui_feeder.service.gateway.packing import LEAST_BYTES, Packer
-from tui_feeder.service.gateway.queries import KlinesQuery, klines_query, mandatory, symbols_wanted
+from tui_feeder.service.gateway.queries import (
+    KlinesQuery,
+    klines_query,
+    mandatory,
+    mandatory_symbol,
+    symbols_wanted,
+)
 from tui_feeder.service.gateway.refusals import (
     RefusalError,
+    invalid_combination,
     invalid_symbol,
+    invalid_value,
     later,
     missing_parameter,
     no_path,
@@ -146,7 +154,7 @@ class RestSurface:
             ("time", self._time),
             ("exchangeInfo", partial(self._exchange_info, market)),
             ("ticker/price", price),
-            ("ticker/24hr", partial(self._of_symbols, self._day_of, market)),
+            ("ticker/24hr", partial(self._days_of_symbols, market)),
         ]
         candles: list[tuple[str, _Endpoint]] = [("klines", partial(self._answer_klines, market))]
         if market.has_pairs:
@@ -270,13 +278,14 @@ class RestSurface:
 
     async def _answer_klines(self, market: ServedMarket, query: Parameters) -> bytes:
         if (asked := query.klines) is None:
-            symbol = market.known_as(mandatory(query, "symbol"))
+            symbol = mandatory_symbol(query, market)
             asked = query.klines = klines_query(query, symbol, market)
         self.known(asked.symbol)
         return await self._klines.answer(asked)
 
     async def _continuous_klines(self, market: ServedMarket, query: Parameters) -> bytes:
         pair, contract = mandatory(query, "pair"), mandatory(query, "contractType")
+        named = mandatory_symbol(query, market, "pair")
         if contract not in _CONTRACTS:
             raise missing_parameter("contractType")
         asked = klines_query(query, pair, market)
@@ -285,7 +294,7 @@ class RestSurface:
             if entry is not None and (entry.pair, entry.contract_type) == (pair, contract):
                 self.known(symbol)
                 return await self._klines.answer(asked._replace(symbol=symbol))
-        self.known(market.known_as(pair))
+        self.known(named)
         raise invalid_symbol()
 
     async def _of_symbols(
@@ -297,6 +306,10 @@ class RestSurface:
         """Of the symbols that are named; of all that are live where none is, as the exchange answers."""
         self._series.look()
         wanted = symbols_wanted(query, market)
+        if market.counts_contracts and "pair" in query:
+            if wanted is not None:
+                raise invalid_combination()
+            wanted = self._of_pair(market, mandatory(query, "pair"))
         if wanted is not None:
             named = [await answer(market, symbol, self.known(symbol)) for symbol in wanted]
             is_list = market.counts_contracts or "symbol" not in query
@@ -310,15 +323,30 @@ class RestSurface:
                     continue  # it is being recovered: a request for it alone gets an error
         return b"[" + b",".join(found_all) + b"]"
 
+    def _of_pair(self, market: ServedMarket, pair: str) -> list[str]:
+        """The symbols of a pair that are live."""
+        followed = self._feeder.followed().items()
+        found = [symbol for symbol, one in followed if market.has(symbol) and one.live]
+        wanted = [name for name in found if (entry := self._listing.entry(name)) and entry.pair == pair]
+        if not wanted:
+            raise invalid_symbol()
+        return wanted
+
     async def _price_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:
         candle = await self._klines.newest(symbol)
         return ticker.price(market, entry, candle, self._feeder.now())
 
-    async def _day_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:
+    async def _days_of_symbols(self, market: ServedMarket, query: Parameters) -> bytes:
+        form = query.get("type", "FULL") if market is SPOT else "FULL"
+        if form not in ("FULL", "MINI"):
+            raise invalid_value("type")
+        return await self._of_symbols(partial(self._day_of, short=form == "MINI"), market, query)
+
+    async def _day_of(self, market: ServedMarket, symbol: str, entry: Entry, *, short: bool) -> bytes:
         candle = await self._klines.newest(symbol)
         before = await self._klines.day_before(symbol, candle.open_time, ticker.DAY_MINUTES * MINUTE_MS)
         rows = np.concatenate((before, self._series.shown(symbol, to_rows([candle]))))
-        return ticker.day(market, entry, rows, self._feeder.now())
+        return ticker.day(market, entry, rows, self._feeder.now(), short=short)
 
     def known(self, symbol: str) -> Entry:
         """The entry of a symbol that is followed.
@@ -341,10 +369,11 @@ class RestSurface:
                 self._brought.add(symbol)
                 self._feeder.follow(symbol)
                 raise later(f"{symbol} was not followed, and is being brought to live", _BRING_UP_SECONDS)
-            raise invalid_symbol(
-                f" {symbol} is not followed by this feeder: add it to application.symbols, or set "
-                'gateway.unfollowed = "follow"'
-            )
+            text = f" {symbol} is not followed by this feeder: add it to application.symbols, or "
+            if self._most_followed:
+                most = f"gateway.follow_at_most above {self._most_followed}"
+                raise invalid_symbol(f"{text}set {most}: so many were asked for already")
+            raise invalid_symbol(f'{text}set gateway.unfollowed = "follow"')
         entry = self._listing.entry(symbol)
         if entry is None:
             raise later(f"what the exchange lists of {symbol} is not known yet", _BRING_UP_SECONDS)

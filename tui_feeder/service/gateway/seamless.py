@@ -27,6 +27,7 @@ from tui_feeder.service.gateway.subscription import (
     minutes_of_frame,
 )
 from tui_feeder.service.gateway.watch import StoreWatch
+from tui_feeder.symbol_name import market_of
 from tui_feeder.time_format import parse_time, parse_timeframe
 
 PATH = "/api/v1/stream"
@@ -179,7 +180,10 @@ class SeamlessSurface:
         self, request: web.Request, subscription: Subscription, seconds: int, *, packed: bool
     ) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False, heartbeat=30.0, max_msg_size=4_096)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # it went away at once
+            return socket
         self._figures.answers["subscription", 101] += 1
         make = _packed if packed else _json
 
@@ -222,7 +226,10 @@ class SeamlessSurface:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
-        await response.prepare(request)
+        try:
+            await response.prepare(request)
+        except ConnectionError:  # it went away at once
+            return response
         self._figures.answers["subscription", 200] += 1
         with contextlib.suppress(ConnectionError):
             async for message in self._messages(subscription, lambda found: _event(found, seconds)):
@@ -271,6 +278,10 @@ def _candles(batch: Batch, seconds: int) -> list[dict[str, Any]]:
             "symbol": batch.symbol, "timeframe": label, "close_time": values[0] + frame - 1,
             "revision": revision, "minutes": minutes,
         }  # fmt: skip
+        if batch.contract_size is not None:
+            candle["contracts"] = round(candle["quote_volume"] / batch.contract_size)
+        if market := market_of(batch.symbol):
+            candle["market"] = market
         found.append(candle)
     return found
 
@@ -286,5 +297,8 @@ def _event(message: Message, seconds: int) -> bytes:
 
 
 def _packed(message: Message, seconds: int) -> bytes:
-    batches = [(batch.symbol, batch.rows.tobytes(), batch.revisions.tobytes()) for batch in message.batches]
+    batches = [
+        (batch.symbol, batch.rows.tobytes(), batch.contract_size, batch.revisions.tobytes())
+        for batch in message.batches
+    ]
     return _encode((message.cursor, batches))

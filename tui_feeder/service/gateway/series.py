@@ -154,7 +154,7 @@ class Series:
         return known[1]
 
     def minutes(self, symbol: str, start: int, end: int) -> Rows:
-        """The stored minutes of ``[start, end)`` (ms), sorted, dtype ROW.
+        """The stored minutes of ``[start, end)`` (ms) with the volumes that the exchange states.
 
         Args:
             symbol: whose.
@@ -162,12 +162,42 @@ class Series:
             end: ms.
 
         Returns:
-            Rows.
+            Rows, sorted, dtype ROW.
 
         Raises:
             StoreError: the store is closed.
         """
-        return self.shown(symbol, self._store.read(symbol, start, end))
+        return self.shown(symbol, self.stored(symbol, start, end))
+
+    def stored(self, symbol: str, start: int, end: int) -> Rows:
+        """The stored minutes of ``[start, end)`` (ms), volumes in base coins and in the quote asset.
+
+        Args:
+            symbol: whose.
+            start: ms.
+            end: ms.
+
+        Returns:
+            Rows, sorted, dtype ROW.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        return self._store.read(symbol, start, end)
+
+    def contract_size(self, symbol: str) -> float | None:
+        """What a contract is worth, where trades are counted in contracts.
+
+        Args:
+            symbol: whose.
+
+        Returns:
+            In the quote asset; None where none are counted, or it is not known.
+
+        Raises:
+            StoreError: the store is closed.
+        """
+        return self._store.contract_size(symbol)
 
     def shown(self, symbol: str, rows: Rows) -> Rows:
         """Rows with the volumes that the exchange states: of some markets contracts beside base coins.

@@ -122,7 +122,10 @@ class StreamSurface:
         socket = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=_LONGEST_MESSAGE, timeout=2.0
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # it went away at once
+            return socket
         self._figures.answers["stream", 101] += 1
         transport = request.transport
         if transport is None:
@@ -205,6 +208,8 @@ class StreamSurface:
                 raise _ControlError(1, "Invalid value type: expected Boolean")
             client.combined = params[1]
             return None
+        if method is None:
+            raise _ControlError(2, "Invalid request: missing field `method`")
         known = ", ".join(f"`{name}`" for name in _METHODS)
         raise _ControlError(2, f"Invalid request: unknown variant `{method}`, expected one of {known}")
 

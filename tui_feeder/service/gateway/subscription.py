@@ -41,6 +41,7 @@ class Batch(NamedTuple):
 
     symbol: str
     rows: Rows  # dtype ROW
+    contract_size: float | None  # in the quote asset, where trades are counted in contracts
     revisions: Ints  # of each bar: 0, or the number of the last correction that concerns it
 
 
@@ -204,7 +205,7 @@ class Subscription:
 
     def _bars(self, position: _Position, now: SymbolSummary, low: int, high: int, since: int = -1) -> Batch:
         """The whole bars that begin in ``[low, high)`` (ms) and that corrections after ``since`` concern."""
-        rows = self._series.minutes(position.symbol, low, high)
+        rows = self._series.stored(position.symbol, low, high)
         if self._seconds > 60:
             made = aggregate(rows, self._seconds, listed=now.listed)
             rows = made.rows[made.minutes * 60 == self._seconds]
@@ -216,7 +217,7 @@ class Subscription:
         if since >= 0:
             wanted = revisions > since
             rows, revisions = rows[wanted], revisions[wanted]
-        return Batch(position.symbol, rows, revisions)
+        return Batch(position.symbol, rows, self._series.contract_size(position.symbol), revisions)
 
 
 def _ranges(corrections: Sequence[Correction], frame: int, low: int, high: int) -> list[tuple[int, int]]:

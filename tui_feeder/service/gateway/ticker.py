@@ -28,6 +28,8 @@ from tui_feeder.service.gateway.rows_text import decimal
 #: Minutes before the one in progress that count.
 DAY_MINUTES = 1_440
 _PERCENT = Decimal("0.001")
+#: What the short form is without.
+_LONG = ("priceChange", "priceChangePercent", "weightedAvgPrice", "lastQty")
 
 
 def price(market: ServedMarket, entry: Entry, candle: Candle, at: int) -> bytes:
@@ -52,7 +54,7 @@ def price(market: ServedMarket, entry: Entry, candle: Candle, at: int) -> bytes:
     return orjson.dumps(answer)
 
 
-def day(market: ServedMarket, entry: Entry, rows: Rows, at: int) -> bytes:
+def day(market: ServedMarket, entry: Entry, rows: Rows, at: int, *, short: bool = False) -> bytes:
     """The answer to ticker/24hr.
 
     Of single trades and of the order book nothing is stored: ``lastQty`` is 0, the trade ids are -1, and
@@ -64,6 +66,7 @@ def day(market: ServedMarket, entry: Entry, rows: Rows, at: int) -> bytes:
         rows: the 1,440 minutes before the one in progress and that one, dtype ROW, volumes as the market
             states them.
         at: ms.
+        short: whether spot's ``type=MINI`` is wanted, which leaves out what is computed.
 
     Returns:
         A JSON object.
@@ -103,4 +106,6 @@ def day(market: ServedMarket, entry: Entry, rows: Rows, at: int) -> bytes:
         "lastId": -1,
         "count": int(np.sum(values[:, TRADES])),
     }
+    for name in _LONG if short else ():
+        del answer[name]
     return orjson.dumps(answer)

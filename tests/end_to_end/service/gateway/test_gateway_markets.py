@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.feed import NOON
 from tests.support.gateways import GatewayUnderTest, gateway_of
+from tui_feeder import follow_sync
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import span
 from tui_feeder.simulator.clock import SimulatedClock
@@ -183,3 +187,115 @@ async def test_minutes_the_exchange_has_not_are_no_holes(tmp_path: Path) -> None
         bars = json.loads(body)
         assert [bar[0] for bar in bars] == [NOON, NOON + 5 * MINUTE_MS]
         assert Decimal(bars[0][5]) == sum(Decimal(row[5]) for row in rows[:2])
+
+
+async def test_a_name_with_a_market_before_it_is_none_of_an_exchanges(tmp_path: Path) -> None:
+    """What parts markets in the store is no name that a client may use, under any path."""
+    async with served(tmp_path, SPOT, "BTCUSDT") as (_, gateway):
+        for base in ("/fapi/v1", "/api/v3", "/dapi/v1"):
+            for call in (
+                "klines?interval=1h&symbol=spot:BTCUSDT", "ticker/price?symbol=spot:BTCUSDT",
+                "ticker/24hr?symbol=spot:BTCUSDT", "klines?interval=1h&symbol=:BTCUSDT",
+                "klines?interval=1h&symbol=spot%3ABTCUSDT", f"klines?interval=1h&symbol={'A' * 6_000}",
+            ):  # fmt: skip
+                status, body, _ = await gateway.get(f"{base}/{call}")
+                assert (status, json.loads(body)["code"]) == (400, -1121), (base, call)
+        for path in (
+            '/api/v3/ticker/price?symbols=["spot:BTCUSDT"]',
+            "/fapi/v1/continuousKlines?interval=1h&contractType=PERPETUAL&pair=spot:BTCUSDT",
+        ):
+            status, body, _ = await gateway.get(path)
+            assert (status, json.loads(body)["code"]) == (400, -1121), path
+
+
+async def test_tickers_of_coinm_are_those_of_a_pair_where_one_is_named(tmp_path: Path) -> None:
+    market = ListedElsewhere(synthetic_market(["BTCUSDT", "ETHUSDT"], as_of_ms=NOON), COINM)
+    spans = {name: (START, NOON) for name in ("BTCUSD_PERP", "ETHUSD_PERP")}
+    async with (
+        Exchange(market, SimulatedClock(NOW, 1e-6), dialect=COINM) as exchange,
+        gateway_of(exchange, tmp_path, spans) as gateway,
+    ):
+        for call in ("price", "24hr"):
+            path = f"/dapi/v1/ticker/{call}"
+            names = [one["symbol"] for one in json.loads((await gateway.get(path))[1])]
+            assert names == ["BTCUSD_PERP", "ETHUSD_PERP"]
+            names = [one["symbol"] for one in json.loads((await gateway.get(f"{path}?pair=ETHUSD"))[1])]
+            assert names == ["ETHUSD_PERP"]
+            for query, code in (("pair=NONE", -1121), ("pair=ETHUSD&symbol=ETHUSD_PERP", -1128)):
+                status, body, _ = await gateway.get(f"{path}?{query}")
+                assert (status, json.loads(body)["code"]) == (400, code)
+
+
+async def test_spots_short_form_of_a_day_leaves_out_what_is_computed(tmp_path: Path) -> None:
+    async with served(tmp_path, SPOT, "BTCUSDT") as (_, gateway):
+        path = "/api/v3/ticker/24hr?symbol=BTCUSDT"
+        whole, short = [json.loads((await gateway.get(path + form))[1]) for form in ("", "&type=MINI")]
+        assert list(short) == [
+            "symbol", "lastPrice", "openPrice", "highPrice", "lowPrice", "volume", "quoteVolume", "openTime",
+            "closeTime", "firstId", "lastId", "count",
+        ]  # fmt: skip
+        assert short.items() <= whole.items()
+        assert json.loads((await gateway.get(path + "&type=FULL"))[1]) == whole
+        status, body, _ = await gateway.get(path + "&type=X")
+        assert (status, json.loads(body)["code"]) == (400, -1130)
+
+
+async def test_a_contract_that_was_delivered_is_answered_up_to_its_end(tmp_path: Path) -> None:
+    name, symbol, end = "BTCUSD_PERP", "coinm:BTCUSD_PERP", NOON - 2 * 3_600_000
+    market = ListedElsewhere(synthetic_market(["BTCUSDT"], as_of_ms=NOON), COINM)
+    async with (
+        Exchange(market, SimulatedClock(NOW, 1e-6), dialect=COINM) as exchange,
+        gateway_of(exchange, tmp_path, {name: (START, end)}) as gateway,
+    ):
+        gateway.feeder.candles.clear()
+        gateway.feeder.symbols[symbol] = replace(gateway.feeder.symbols[symbol], live=False)
+        gateway.store.set_contract(symbol, 100.0, end).result(30)
+
+        async def rows(query: str) -> list[list[Any]]:
+            status, body, _ = await gateway.get(f"/dapi/v1/klines?symbol={name}&{query}")
+            assert status == 200, (query, body)
+            found: list[list[Any]] = json.loads(body)
+            return found
+
+        path = f"/dapi/v1/klines?symbol={name}&interval=1h&startTime={START}&endTime={end - 1}"
+        hours = json.loads((await asked(exchange, gateway, path))[1])
+        assert await rows(f"interval=1h&startTime={START}&endTime={end - 1}") == hours
+        assert await rows(f"interval=1h&startTime={START}") == hours
+        assert await rows("interval=1h&limit=4") == hours[-1:]  # four hours up to now
+        assert await rows("interval=1m&limit=3") == []
+        day = (await rows("interval=1d&limit=1"))[0]
+        today = [row for row in hours if row[0] >= NOON - NOON % DAY_MS]
+        assert (day[1], day[4]) == (today[0][1], today[-1][4])
+        assert int(day[5]) == sum(int(row[5]) for row in today)
+        for call in ("price", "24hr"):
+            status, body, _ = await gateway.get(f"/dapi/v1/ticker/{call}?symbol={name}")
+            assert (status, json.loads(body)["code"]) == (400, -1121)
+        # Its last minutes are confirmed later than others, as none comes after them.
+        gateway.store.mark_unconfirmed(symbol, span(end - MINUTE_MS, end)).result(30)
+        path = f"/dapi/v1/klines?symbol={name}&interval=1m&endTime={end - 1}"
+        status, body, _ = await gateway.get(path)
+        assert (status, b"is being confirmed" in body) == (503, True)
+
+
+async def test_a_subscription_of_coinm_has_coins_quote_asset_and_contracts(tmp_path: Path) -> None:
+    async with served(tmp_path, COINM, "BTCUSD_PERP") as (_, gateway):
+        symbol = "coinm:BTCUSD_PERP"
+        gateway.store.set_contract(symbol, 100.0).result(30)
+        path = f"/api/v1/stream?symbols={symbol}&timeframe=5m&since={NOON - DAY_MS}"
+        async with gateway.session.ws_connect(gateway.url + path) as socket:
+            found: list[dict[str, Any]] = []
+            while len(found) < 288:
+                found += (await socket.receive_json())["candles"]
+        query = f"interval=5m&startTime={NOON - DAY_MS}&endTime={NOON - 1}&limit=288"
+        rows = json.loads((await gateway.get(f"/dapi/v1/klines?symbol=BTCUSD_PERP&{query}"))[1])
+        for candle, row in zip(found, rows, strict=True):
+            assert (candle["open_time"], candle["market"]) == (row[0], "coinm")
+            assert (candle["contracts"], candle["trades"]) == (int(row[5]), row[8])
+            assert candle["quote_volume"] == int(row[5]) * 100
+            assert candle["volume"] == pytest.approx(float(row[7]), rel=1e-12)
+        followed = follow_sync([symbol], "5m", since=NOON - DAY_MS, url=gateway.url)
+        taken = await asyncio.to_thread(lambda: list(itertools.islice(followed, 288)))
+        for one, candle in zip(taken, found, strict=True):
+            assert (one.volume, one.quote_volume, one.contracts) == (
+                candle["volume"], candle["quote_volume"], candle["contracts"],
+            )  # fmt: skip
