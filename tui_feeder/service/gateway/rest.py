@@ -326,7 +326,7 @@ class RestSurface:
     def _of_pair(self, market: ServedMarket, pair: str) -> list[str]:
         """The symbols of a pair that are live."""
         followed = self._feeder.followed().items()
-        found = [symbol for symbol, one in followed if market.has(symbol) and one.live]
+        found = [symbol for symbol, state in followed if market.has(symbol) and state.live]
         wanted = [name for name in found if (entry := self._listing.entry(name)) and entry.pair == pair]
         if not wanted:
             raise invalid_symbol()

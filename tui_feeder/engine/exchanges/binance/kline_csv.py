@@ -158,6 +158,7 @@ def _table(lines: bytes) -> NDArray[np.float64]:
     numbers = _numbers.decode(b"[" + lines.replace(b"\n", b",null,") + b"]")
     if (
         numbers[_COLUMNS :: _COLUMNS + 1].count(None) != breaks
+        or numbers.count(None) != breaks  # else a null would be a price that is no number
         or len(numbers) != (_COLUMNS + 1) * breaks + _COLUMNS
     ):
         raise ValueError(f"it has not {_COLUMNS} columns")

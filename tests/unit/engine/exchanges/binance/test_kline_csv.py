@@ -176,6 +176,7 @@ def test_what_is_no_kline_csv_is_refused(raw: bytes) -> None:
             700,
             "not close",
         ),
+        (line(700).replace(b"36533.70", b"null"), 700, "12 columns"),
         (b"rubbish", 700, "JSON"),  # the minute after the line before it
         (b"", 700, "12 columns"),
     ],
