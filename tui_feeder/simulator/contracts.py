@@ -81,5 +81,7 @@ def _with_decimals(values: Ints, instrument: Instrument) -> Printed:
     printed = values.copy()
     columns = (OPEN, HIGH, LOW, CLOSE), (VOLUME, TAKER), (QUOTE, TAKER_QUOTE)
     for group, few, more in zip(columns, own, wanted, strict=True):
+        if int(values[:, group].max(initial=0)) * 10 ** (more - few) >= 1 << 63:
+            printed = printed.astype(object)  # Python's integers, of any size
         printed[:, group] *= 10 ** (more - few)
     return Printed(printed, *wanted)

@@ -44,7 +44,7 @@ def table(
         ASCII text of all rows.
     """
     rows = len(columns[0])
-    if rows < _MANY:
+    if rows < _MANY or any(column.dtype == object for column in columns):
         return _few(columns, decimals, marks, bare_zero=bare_zero)
     parts: list[NDArray[np.uint8]] = []
     keeps: list[NDArray[np.bool_]] = []

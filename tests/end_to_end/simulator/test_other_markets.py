@@ -9,6 +9,7 @@ import json
 import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -20,8 +21,9 @@ from websockets.asyncio.client import connect
 
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.dialect import COINM, SPOT, USDM
+from tui_feeder.simulator.digits import rest_rows
 from tui_feeder.simulator.exchange import Exchange
-from tui_feeder.simulator.market import DAY, MINUTE
+from tui_feeder.simulator.market import DAY, MINUTE, VOLUME, Minutes
 
 Rows = list[list[Any]]
 
@@ -203,3 +205,16 @@ async def test_a_shutdown_is_announced_before_connections_end() -> None:
         assert events.count("serverShutdown") == 1
         assert events[-1] == "kline"
         assert socket.close_code == 1001
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_volumes_of_a_coin_that_is_worth_little_are_printed_whole(rows: int) -> None:
+    """With eight decimals they are more smallest units than 64 bits hold."""
+    market = invented(SPOT, ["1000PEPEUSDT"])
+    instrument = market.instruments["1000PEPEUSDT"]
+    found = market.minutes("1000PEPEUSDT", NOON - rows * MINUTE, NOON)
+    block = Minutes(found.times, found.values.copy())
+    block.values[:, VOLUME] = 512_345_678_901 * 10**instrument.quantity_decimals
+    for row in json.loads(rest_rows(block, instrument, MINUTE)):
+        assert row[5] == "512345678901.00000000"
+        assert 0 <= Decimal(row[9]) < Decimal(row[5])
