@@ -160,6 +160,10 @@ def verify(config: Config, chosen: Chosen) -> int:
     folder = ProofFolder(config.proof.folder)
     if not folder.heads():
         raise UsageError(f"there are no signed days in {folder.path}: feeder-tui proof seal makes some")
+    if refused := [fault for head in folder.heads() for fault in head.refused()]:
+        typer.echo("\n".join(printable(fault) for fault in refused))
+        typer.echo(f"DOES NOT HOLD, {plural(len(refused), 'fault')}: nothing else was checked")
+        return ExitCode.DIFFERENCES
     options = {
         "--day": chosen.day,
         "--symbol": leaf_name(chosen.symbol) if chosen.symbol is not None else None,

@@ -10,15 +10,15 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tui_feeder import verify_proof
 from tui_feeder.atomic_write import sync_directory
 from tui_feeder.engine.proof.leaf import canonical_json
 from tui_feeder.engine.proof.merkle import leaf_hash, path_of, root_of
+from tui_feeder.engine.proof.reading import parse_head, parse_leaf, read_file, split_leaves
 from tui_feeder.engine.proof.signing import KeyFileError, Signer
 from tui_feeder.errors import StorageError
 from tui_feeder.safe_text import printable
@@ -45,16 +45,30 @@ class HeadPlace(NamedTuple):
     def read(self) -> tuple[bytes, dict[str, Any]]:
         """The head's bytes, and what they mean."""
         with _readable(self.path / _HEAD):
-            raw = verify_proof.read_file(self.path / _HEAD, verify_proof.HEAD)
-            return raw, verify_proof.parse_head(raw)
+            raw = read_file(self.path / _HEAD)
+            return raw, parse_head(raw)
 
     def signature(self) -> str:
         """The armored signature of the head."""
         with _readable(self.path / _SIGNATURE):
-            return verify_proof.read_file(self.path / _SIGNATURE, verify_proof.SIGNATURE).decode()
+            return read_file(self.path / _SIGNATURE).decode()
 
     def leaves(self, of: str = "") -> list[SignedLeaf]:
-        """Reads its leaves in their order, about 0.1 ms each.
+        """Reads its leaves in their order.
+
+        Args:
+            of: ``market/SYMBOL``, whose only; empty for all.
+
+        Returns:
+            Those that there are.
+
+        Raises:
+            ProofFolderError: they cannot be read.
+        """
+        return list(self.each_leaf(of))
+
+    def each_leaf(self, of: str = "") -> Iterator[SignedLeaf]:
+        """Reads its leaves in their order, each when it is asked for: about 0.1 ms.
 
         Args:
             of: ``market/SYMBOL``, whose only; empty for all.
@@ -67,10 +81,36 @@ class HeadPlace(NamedTuple):
         """
         symbol = f'"symbol":{canonical_json(of.partition("/")[2]).decode()}'.encode() if of else b""
         with _readable(self.path / _LEAVES):
-            text = verify_proof.read_file(self.path / _LEAVES, verify_proof.LEAVES)
-            lines = enumerate(verify_proof.split_leaves(text), 1)
-            found = [_signed_leaf(number, *line) for number, line in lines if symbol in line[1]]
-        return [leaf for leaf in found if of in ("", leaf.name)]
+            for number, line in enumerate(split_leaves(read_file(self.path / _LEAVES)), 1):
+                if symbol in line[1]:
+                    leaf = _signed_leaf(number, *line)
+                    if of in ("", leaf.name):
+                        yield leaf
+
+    def refused(self) -> Iterator[str]:
+        """Names what of its files is not as docs/proof.md has it: file, line, field and value."""
+        lines: list[tuple[str, bytes]] = []
+        for file in (_HEAD, _SIGNATURE, _LEAVES):
+            try:
+                raw = read_file(self.path / file)
+                lines = split_leaves(raw) if file == _LEAVES else []
+            except ValueError as error:
+                yield f"head {self.path.name}: {error}"
+            else:
+                if file == _HEAD and (why := _refusal(parse_head, raw)):
+                    yield f"head {self.path.name}: {file}: {why}"
+        for number, (_, leaf) in enumerate(lines, 1):
+            if why := _refusal(parse_leaf, leaf):
+                yield f"head {self.path.name}: {_LEAVES}, line {number}: {why}"
+
+
+def _refusal(parse: Callable[[bytes], object], raw: bytes) -> str:
+    """Why bytes are not what they should be; empty where they are."""
+    try:
+        parse(raw)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 class SignedLeaf(NamedTuple):
@@ -122,7 +162,7 @@ def _readable(file: Path) -> Iterator[None]:
 def _signed_leaf(number: int, stated: str, raw: bytes) -> SignedLeaf:
     """A line of leaves; ValueError if it is none."""
     try:
-        fields = verify_proof.parse_leaf(raw)
+        fields = parse_leaf(raw)
     except ValueError as error:
         raise ValueError(f"line {number}: {error}") from error
     if stated != leaf_hash(raw).hex():
@@ -154,6 +194,20 @@ class ProofFolder:
         matched = [(match, self.path / name) for name in names if (match := _NAME.fullmatch(name))]
         return sorted(HeadPlace(int(match[1]), match[2], path) for match, path in matched)
 
+    def leaves_of(self, day: str) -> Iterator[SignedLeaf]:
+        """Reads the leaves of a day, each when it is asked for.
+
+        Args:
+            day: such as ``2026-02-01``.
+
+        Returns:
+            All revisions; of a name the last one is the one that holds.
+
+        Raises:
+            ProofFolderError: a head cannot be read.
+        """
+        return (leaf for head in self.heads() if head.day == day for leaf in head.each_leaf())
+
     def of_day(self, day: str) -> dict[str, SignedLeaf]:
         """Reads the leaves of a day.
 
@@ -166,8 +220,7 @@ class ProofFolder:
         Raises:
             ProofFolderError: a head cannot be read.
         """
-        heads = [head for head in self.heads() if head.day == day]
-        return {leaf.name: leaf for head in heads for leaf in head.leaves()}
+        return {leaf.name: leaf for leaf in self.leaves_of(day)}
 
     def last_leaf(self, day: str, name: str) -> SignedLeaf | None:
         """Reads the leaf of a symbol's day.
@@ -221,7 +274,7 @@ class ProofFolder:
             ProofFolderError: it cannot be read.
         """
         with _readable(self.path / _SIGNERS):
-            return verify_proof.read_file(self.path / _SIGNERS, verify_proof.KEYS).decode()
+            return read_file(self.path / _SIGNERS).decode()
 
 
 class ProofWriter(ProofFolder):

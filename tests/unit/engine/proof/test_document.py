@@ -69,7 +69,8 @@ def test_canonical_bytes_and_locator() -> None:
     lines = canonical_lines(AT, unpack(ZIP, None)[0].rows)
     rests = document.day_rests(document.read_zip(ZIP, DAY))
     found, otherwise = verify_proof._lines(ZIP, {"day": DAY, "market": "usdm"})
-    assert canonical_bytes(lines) == canonical_bytes(found) == document.canonical_bytes(rests)
+    assert [line.decode() for line in lines] == found
+    assert canonical_bytes(lines) == document.canonical_bytes(rests)
     assert canonical_bytes(lines).decode().startswith(BEGIN)
     assert sha256(canonical_bytes(lines)).hexdigest() == DIGEST.strip()
     assert locator(lines) == document.locator(rests) == LOCATOR.strip()
@@ -82,7 +83,7 @@ def test_a_line_of_contracts() -> None:
     ours = canonical_lines(midnight, rows_in_assets(unpack(zipped, None)[0].rows, 100.0))
     leaf: dict[str, Any] = {"market": "coinm", "day": "2022-10-24", "contract_size": "100"}
     theirs = document.day_lines(document.day_rests(document.read_zip(zipped, "2022-10-24", "100")))
-    assert ours[0].decode() == verify_proof._lines(zipped, leaf)[0][0].decode() == wanted
+    assert ours[0].decode() == verify_proof._lines(zipped, leaf)[0][0] == wanted
     assert theirs[0] == f"{wanted}\n"
 
 
@@ -222,7 +223,7 @@ def test_odd_lines_are_read_alike(name: str, market: str) -> None:
     rows = rows[~faulty(rows)]  # which go into quarantine
     day = "2026-01-01"
     wanted = canonical_lines(MIDNIGHT, rows)
-    found, _ = verify_proof._lines(zipped, {"day": day, "market": market})
+    found = [text.encode() for text in verify_proof._lines(zipped, {"day": day, "market": market})[0]]
     theirs = document.day_rests(document.read_zip(zipped, day, spot=market == "spot"))
     stored = {at for at, text in enumerate(wanted) if text[5:6] != b"m"}
     assert stored >= {0, 1, 2, 3, 4, *range(6, 30)}
@@ -237,7 +238,7 @@ def test_a_zip_of_two_files_is_refused() -> None:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("1.csv", LINES)
         archive.writestr("2.csv", LINES)
-    with pytest.raises(ValueError, match="the zip has 2 files, not one"):
+    with pytest.raises(ValueError, match="too many values"):
         verify_proof._lines(content.getvalue(), {"day": DAY, "market": "usdm"})
 
 

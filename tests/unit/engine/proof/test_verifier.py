@@ -16,7 +16,7 @@ from tui_feeder import verify_proof
 from tui_feeder.engine.core.candle import DAY_MS
 from tui_feeder.engine.exchanges.binance.archive import unpack
 from tui_feeder.engine.exchanges.binance.contracts import rows_in_assets
-from tui_feeder.engine.proof.canonical import canonical_bytes, canonical_lines, locator
+from tui_feeder.engine.proof.canonical import canonical_bytes, canonical_lines
 from tui_feeder.time_format import parse_time
 
 SOURCE = Path(verify_proof.__file__)
@@ -31,7 +31,7 @@ ZIPS = {
 
 def test_it_needs_the_standard_library_alone_and_is_short() -> None:
     text = SOURCE.read_text()
-    assert len(text.splitlines()) < 700
+    assert len(text.splitlines()) < 200
     imported = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -55,9 +55,8 @@ def test_it_reads_a_zip_as_the_store_does(name: str) -> None:
     lines = canonical_lines(midnight, rows)
     leaf: dict[str, Any] = {"market": market, "day": day, "contract_size": "100"}
     found, otherwise = verify_proof._lines(file.read_bytes(), leaf)
-    assert found == lines
+    assert [line.encode() for line in found] == lines
     assert otherwise == 0
-    assert verify_proof._differing(found, locator(lines)) == ""
     size = "100" if market == "coinm" else None
     minutes = proof_from_document.read_zip(file.read_bytes(), day, size, spot=market == "spot")
     rests = proof_from_document.day_rests(minutes)
@@ -69,7 +68,7 @@ def test_of_contracts_coins_and_quote_are_made() -> None:
     if not file.exists():
         pytest.skip("real market data is not here")
     leaf: dict[str, Any] = {"market": "coinm", "day": "2022-10-24", "contract_size": "100"}
-    first = verify_proof._lines(file.read_bytes(), leaf)[0][0].decode()
+    first = verify_proof._lines(file.read_bytes(), leaf)[0][0]
     # 19431 contracts of 100 USD, 99.33183109 BTC; 9916 and 50.69336469 of them bought by takers.
     assert first == "0000,p,19560.7,19566.7,19555.5,19556.2,99.33183109,1943100,425,50.69336469,991600"
 
@@ -88,10 +87,8 @@ def test_other_minutes_take_the_place_of_the_zips() -> None:
         pytest.skip("real market data is not here")
     leaf: dict[str, Any] = {"market": "usdm", "day": "2025-01-02"}
     plain, _ = verify_proof._lines(file.read_bytes(), leaf)
-    same = [10, 11, plain[10][5:].decode()]
+    same = [10, 11, plain[10][5:]]
     other = {**leaf, "other": [same, [20, 23, "n,,,,,,,,,"]]}
     found, otherwise = verify_proof._lines(file.read_bytes(), other)
     assert otherwise == 3
     assert np.flatnonzero(np.array(found) != np.array(plain)).tolist() == [20, 21, 22]
-    where = verify_proof._differing(found, proof_from_document.locator([line.decode()[5:] for line in plain]))
-    assert where.startswith("minute 00:20, 00:21, 00:22, field state, open, high")
