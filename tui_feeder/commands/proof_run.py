@@ -164,6 +164,8 @@ def verify(config: Config, chosen: Chosen) -> int:
         typer.echo("\n".join(printable(fault) for fault in refused))
         typer.echo(f"DOES NOT HOLD, {plural(len(refused), 'fault')}: nothing else was checked")
         return ExitCode.DIFFERENCES
+    if chosen.key is None:
+        folder.public_key()  # which names what is wrong with the file
     options = {
         "--day": chosen.day,
         "--symbol": leaf_name(chosen.symbol) if chosen.symbol is not None else None,

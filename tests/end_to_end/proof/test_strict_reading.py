@@ -347,6 +347,8 @@ def test_what_stands_in_the_place_of_a_file_is_named(instead: str, name: str, da
     if instead == "a pipe":  # from which nothing comes: verify_proof.py would wait for it
         if name in ("head.json", "head.json.sig", "leaves.txt"):
             assert f"{SECOND}{name} is no regular file" in in_feeder(days, days.proof / "no store")
+        if name == "allowed_signers":
+            assert f"{name} is no regular file" in in_feeder(days, days.proof / "no store")
         return
     signed = name in ("head.json.sig", "allowed_signers")
     code, text = verify(file if name == "single.json" else days.proof, days.archive, signed=signed)
