@@ -18,7 +18,6 @@ from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import legend, name_width, paint_coverage, strip_widths
 from tui_feeder.widgets.day_coverage import DayCoverage, any_known, paint_days
-from tui_feeder.widgets.lines import short_reason
 from tui_feeder.widgets.lists import first_line, gap_reason, paint_gaps
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
@@ -112,7 +111,7 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
                 parts.append(
                     (f"filled at {cells.clock_text(gap.closed_at, True, self.palette.zone)}; ", Role.OK)
                 )
-            parts.append((short_reason(gap_reason(gap)), Role.TEXT))
+            parts.append((gap_reason(gap), Role.TEXT))
         first = first_line(at, len(snapshot.gaps), room - 1)
         place = cells.range_text(first, min(room - 1, len(snapshot.gaps)), len(snapshot.gaps))
         self._detail.show([with_place(parts, place and f"gaps {place}", width, self.palette)])

@@ -102,6 +102,8 @@ _FOOTPRINT: tuple[Entry, ...] = (
     ("[ ]", "the price of most volume of the bar (POC)"),
     ("delta", "what takers bought less what they sold"),
     ("vol", "volume of the bar, in the base asset"),
+    ("POC VAH VAL VWAP", "levels of the day's profile beside: point of control, value area high and low, "
+                         "volume-weighted average price"),
     ("known", "volume that is known by price: exact, 97 %, or ~ where it is guessed of candles"),
     ("row", "height of a row, in the quote asset"),
 )  # fmt: skip
@@ -140,7 +142,10 @@ _DATA: tuple[Entry, ...] = (
 _SOURCES: tuple[Entry, ...] = (
     ("SYM", "symbols of the stream"),
     ("AGE", "since the last frame: seconds, m minutes, h hours"),
-    ("WHY", "why a stream is not live, or was renewed"),
+    ("WHY", "why a stream or symbol is not live, or was renewed"),
+    ("MISSING", "minutes of the symbol's open gaps"),
+    ("LAST MINUTE", "its newest closed minute"),
+    ("MESSAGES", "published for it since the start"),
     ("FRAMES/s", "messages of the stream in a second"),
     ("ms", "milliseconds"),
     ("kB MB GB", "10^3, 10^6, 10^9 bytes"),

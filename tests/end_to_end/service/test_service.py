@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving import serving
 
 from tui_feeder.commands.status_text import status_text
-from tui_feeder.config import Kafka, Service
+from tui_feeder.config import Alerts, Kafka, Service
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.latency import BOUNDS, Latency
 from tui_feeder.engine.sinks.kafka import KafkaSink
@@ -283,7 +283,9 @@ async def test_metrics_are_those_of_the_documentation_and_say_what_is_true(tmp_p
             kafka = structs.replace(Kafka(), enabled=True, bootstrap_servers=("127.0.0.1:1",))
             return [KafkaSink(kafka, store.open_outbox(["kafka"], 10))]
 
-        async with serving(configured(exchange, SYMBOLS), tmp_path, sinks) as feeder:
+        receivers = structs.replace(Alerts(), command=("true",))
+        config = structs.replace(configured(exchange, SYMBOLS), alerts=receivers)
+        async with serving(config, tmp_path, sinks) as feeder:
             await feeder.until_ready(True)
             for _ in range(200):
                 text = await feeder.get("/metrics")
