@@ -57,8 +57,8 @@ def _refuse_options_before(context: typer.Context, command: str) -> None:
         if source is not None and source.name == "COMMANDLINE" and parameter.name != "debug":
             name = max(parameter.opts, key=len)
             raise UsageError(
-                f"{name} before the command {command} has no effect: write it behind, as in "
-                f"feeder-tui {command} {name} ...; see feeder-tui {command} --help"
+                f"{name} before the command {command} has no effect: write it behind the command if that "
+                f"takes it; feeder-tui {command} --help names what it takes"
             )
 
 

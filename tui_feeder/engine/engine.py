@@ -346,6 +346,8 @@ class Engine:
         """See :meth:`tui_feeder.engine.acquisition.subscriptions.SubscriptionListener.halt_symbol`."""
         self.supervisor.cancel(f"history {symbol}")
         self.recovery.forget(symbol)
+        # Its last minutes have none after them: REST confirms them some minutes later.
+        self.recovery.confirm(symbol, self.store.unconfirmed(symbol))
 
     def phases_changed(self) -> None:
         """Go live once every symbol that can be had is."""

@@ -70,6 +70,7 @@ async def test_a_quarterly_contract_ends_with_its_last_bar(
             assert engine.store.present(quarterly).end == DELIVERY
             assert tracked.phase == "delivered"  # also when the exchange lists it no longer
             assert engine.state == "live"
+            await until(lambda: not engine.store.unconfirmed(quarterly), 90)
         async with feeding(config, tmp_path) as (engine, sink):  # the exchange lists it no longer
             await until(lambda: engine.tracked and engine.tracked[perpetual].phase == "live", 90)
             tracked = engine.tracked[quarterly]

@@ -64,7 +64,7 @@ def test_a_flag_of_a_run_before_a_command_is_refused(words: str, named: str) -> 
     done = called(*words.split())
     assert done.exit_code == 2
     assert named in done.output
-    assert "write it behind, as in feeder-tui " in done.output
+    assert "write it behind the command if that takes it; feeder-tui " in done.output
 
 
 def test_the_flag_for_tracebacks_may_stand_before_a_command() -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tui_feeder.engine.core.candle import Candle
+from tui_feeder.engine.core.candle import MINUTE_MS, Candle
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import SymbolSummary
 from tui_feeder.service.gateway.frames import Frame, kline_event
@@ -17,6 +17,8 @@ from tui_feeder.service.gateway.series import Series
 _MARK = "@kline_"
 #: A bar that lacks minutes holds up later ones so long (real seconds), as recovery does; then it comes late.
 _HOLD_SECONDS = 25.0
+#: A stream begins with bars that are not longer over than this.
+_LATE_MS = 2 * MINUTE_MS
 #: Bars that are sent late once their minutes are there, at most.
 _MOST_OWED = 500
 
@@ -70,13 +72,15 @@ class KlineStream:
         self._shown: Candle | None = None
 
     def begin(self, now: int) -> None:
-        """Start with the bar in which the first minute lies that is not stored.
+        """Start with the bar in which the first minute lies that is not stored, or that was over lately.
+
+        While history is read, what is stored ends long before now: bars of that time are none of a stream's.
 
         Args:
-            now: exchange ms, where nothing is stored.
+            now: exchange ms.
         """
         present = self._series.summary(self.symbol).present
-        self.next = self.interval.floor(present.end if present else now)
+        self.next = self.interval.floor(max(present.end if present else 0, now - _LATE_MS))
 
     def is_due(self) -> bool:
         """Whether something was stored of its symbol since the last :meth:`look`.

@@ -9,6 +9,7 @@ from tui_feeder.engine.core.candle import MINUTE_MS, Candle, Rows
 from tui_feeder.engine.core.coverage import Coverage, span
 from tui_feeder.service.gateway.answer_cache import AnswerCache, AnswerKey, KeptAnswer
 from tui_feeder.service.gateway.feeder import Feeder
+from tui_feeder.service.gateway.markets import served_market
 from tui_feeder.service.gateway.queries import KlinesQuery
 from tui_feeder.service.gateway.refusals import RefusalError, invalid_symbol, later, named
 from tui_feeder.service.gateway.series import Chunk, Series
@@ -182,6 +183,9 @@ class Klines:
         """The first minute (ms) that is kept of a symbol."""
         followed = self._feeder.followed().get(symbol)
         if followed is None or followed.start is None:
+            present = self._series.summary(symbol).present
+            if present and self._delivery(symbol, self._feeder.now()) is not None:
+                return present.start  # nothing is read any more of a contract that has ended
             why = "" if followed is None or not followed.reason else f": {followed.reason}"
             raise later(f"the history of {symbol} is not read yet{why}", _USUAL_SECONDS)
         return followed.start
@@ -259,7 +263,7 @@ class Klines:
             now = self._feeder.now()
             minute = now - now % MINUTE_MS
             if self._delivery(symbol, now) is not None:
-                raise invalid_symbol(f" {symbol} was delivered")
+                raise invalid_symbol(f" {served_market(symbol).bare(symbol)} was delivered")
             if (seen := self._seen(symbol, minute)) is not None:
                 return seen
             await self._present(symbol, minute - MINUTE_MS, minute)

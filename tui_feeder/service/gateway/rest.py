@@ -305,11 +305,11 @@ class RestSurface:
     ) -> bytes:
         """Of the symbols that are named; of all that are live where none is, as the exchange answers."""
         self._series.look()
-        wanted = symbols_wanted(query, market)
+        wanted, pair = symbols_wanted(query, market), None
         if market.counts_contracts and "pair" in query:
             if wanted is not None:
                 raise invalid_combination()
-            wanted = self._of_pair(market, mandatory(query, "pair"))
+            pair = mandatory(query, "pair")
         if wanted is not None:
             named = [await answer(market, symbol, self.known(symbol)) for symbol in wanted]
             is_list = market.counts_contracts or "symbol" not in query
@@ -318,19 +318,14 @@ class RestSurface:
         for symbol, followed in self._feeder.followed().items():
             if market.has(symbol) and followed.live:
                 try:
-                    found_all.append(await answer(market, symbol, self.known(symbol)))
+                    entry = self.known(symbol)
+                    if pair is None or entry.pair == pair:
+                        found_all.append(await answer(market, symbol, entry))
                 except RefusalError:
                     continue  # it is being recovered: a request for it alone gets an error
-        return b"[" + b",".join(found_all) + b"]"
-
-    def _of_pair(self, market: ServedMarket, pair: str) -> list[str]:
-        """The symbols of a pair that are live."""
-        followed = self._feeder.followed().items()
-        found = [symbol for symbol, state in followed if market.has(symbol) and state.live]
-        wanted = [name for name in found if (entry := self._listing.entry(name)) and entry.pair == pair]
-        if not wanted:
+        if pair is not None and not found_all:
             raise invalid_symbol()
-        return wanted
+        return b"[" + b",".join(found_all) + b"]"
 
     async def _price_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:
         candle = await self._klines.newest(symbol)

@@ -178,12 +178,12 @@ class SeamlessSurface:
 
     async def _over_websocket(
         self, request: web.Request, subscription: Subscription, seconds: int, *, packed: bool
-    ) -> web.WebSocketResponse:
+    ) -> web.StreamResponse:
         socket = web.WebSocketResponse(compress=False, heartbeat=30.0, max_msg_size=4_096)
         try:
             await socket.prepare(request)
         except ConnectionError:  # it went away at once
-            return socket
+            return web.Response()
         self._figures.answers["subscription", 101] += 1
         make = _packed if packed else _json
 
@@ -229,7 +229,7 @@ class SeamlessSurface:
         try:
             await response.prepare(request)
         except ConnectionError:  # it went away at once
-            return response
+            return web.Response()
         self._figures.answers["subscription", 200] += 1
         with contextlib.suppress(ConnectionError):
             async for message in self._messages(subscription, lambda found: _event(found, seconds)):

@@ -125,7 +125,7 @@ class StreamSurface:
         try:
             await socket.prepare(request)
         except ConnectionError:  # it went away at once
-            return socket
+            return web.Response()
         self._figures.answers["stream", 101] += 1
         transport = request.transport
         if transport is None:

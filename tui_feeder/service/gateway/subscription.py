@@ -153,8 +153,11 @@ class Subscription:
 
     def _has_begun(self, position: _Position, now: SymbolSummary, followed: FollowedSymbol | None) -> bool:
         """A history begins with its first whole bar, a listing with its first one."""
-        if not position.begun and followed is not None and followed.start is not None:
-            start, listed = followed.start, now.listed
+        start = None if followed is None else followed.start
+        if start is None and now.delivery is not None and now.present:
+            start = now.present.start  # nothing is read any more of a contract that has ended
+        if not position.begun and start is not None:
+            listed = now.listed
             begin = -(-start // self._frame) * self._frame
             if listed is not None and listed >= start:
                 begin = start // self._frame * self._frame

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -340,3 +341,43 @@ async def test_a_reader_that_stops_gets_bars_that_came_late_meanwhile_once(
                         break
             assert sorted(got) == [NOON + n * MINUTE_MS for n in range(3_001)]
         writer.close()
+
+
+async def test_a_stream_begun_while_history_is_read_has_no_bars_of_the_past(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as (served, exchange):
+        now = NOON + 180 * MINUTE_MS
+        served.feeder.clock = SimulatedClock(now + 30_000, 1e-6)
+        names = "btcusdt@kline_1m/btcusdt@kline_1h"
+        async with listening(served, f"/stream?streams={names}") as listener:
+            for start in range(NOON, now - 10 * MINUTE_MS, 17 * MINUTE_MS):
+                served.commit(exchange.market, BTC, start, min(start + 17 * MINUTE_MS, now - 10 * MINUTE_MS))
+            served.commit(exchange.market, BTC, now - 10 * MINUTE_MS, now)
+            await until(lambda: (now - MINUTE_MS) in listener.closed("btcusdt@kline_1m"))
+            minutes = [now - 2 * MINUTE_MS, now - MINUTE_MS]
+            assert listener.closed("btcusdt@kline_1m")[-2:] == minutes
+            assert len(listener.closed("btcusdt@kline_1m")) <= 3
+            await until(lambda: listener.closed("btcusdt@kline_1h") == [now - 60 * MINUTE_MS])
+            served.commit(exchange.market, BTC, now, now + MINUTE_MS)
+            await until(lambda: listener.closed("btcusdt@kline_1m")[-1] == now)
+
+
+@pytest.mark.parametrize(
+    "path", ["/ws/btcusdt@kline_1m", "/api/v1/stream?symbols=BTCUSDT", "/stream?streams=ethusdt@kline_1m"]
+)
+async def test_clients_that_reset_while_they_connect_leave_nothing_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    async with gateway(tmp_path) as (served, _):
+        port = int(served.url.rpartition(":")[2])
+        request = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode()
+        for _ in range(10):
+            for _ in range(20):
+                with socket.socket() as made:
+                    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    made.connect(("127.0.0.1", port))
+                    made.send(request)
+            assert (await served.get("/fapi/v1/ping"))[0] == 200
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
