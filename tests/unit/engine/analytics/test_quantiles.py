@@ -116,6 +116,9 @@ def test_without_the_leaving_candles_there_are_no_quantiles_and_with_them_they_r
     inside = (rows["open_time"] >= span[0]) & (rows["open_time"] < span[1])
     quantiles.expire(rows[inside], span[1])
     check(quantiles.quartets, rows[: 1_440 + ahead], last, 1)
+    loaded = VolumeQuantiles(1)
+    loaded.load(rows[: 1_440 + ahead], last)
+    assert quantiles.quartets == loaded.quartets
 
 
 def test_quiet_minutes_count_as_zero_but_have_no_average_trade() -> None:
@@ -186,6 +189,13 @@ def test_what_stands_for_a_value_is_within_a_256th_of_it(volume: float, share: f
         assert found[name][0] == pytest.approx(value, rel=1 / 256), name
     if trades < 256:
         assert found["trade_count"][0] == trades
+
+
+@pytest.mark.parametrize(("trades", "found"), [(255, 255), (256, 257), (257, 257), (300, 301), (512, 514)])
+def test_a_count_is_exact_below_256_and_the_middle_of_its_bucket_from_there_on(
+    trades: int, found: int
+) -> None:
+    assert of_one(1.0, 0.5, trades)["trade_count"] == (found,) * 4
 
 
 def test_minutes_without_a_taker_or_without_a_trade() -> None:
@@ -324,6 +334,35 @@ def test_it_goes_on_from_its_saved_state(at: int) -> None:
         assert restored.quartets == saved.quartets
         check(restored.quartets, part, int(part["open_time"][-1]), 1)
     assert counts(restored) == counts(saved)
+
+
+def test_loading_or_restoring_begins_anew() -> None:
+    rows, others = walk(3_000, seed=8), walk(2_000, seed=9, price=5.0)
+    used, fresh, source = VolumeQuantiles(1), VolumeQuantiles(1), VolumeQuantiles(1)
+    feed(used, others)
+    source.load(rows[:1_500], int(rows["open_time"][1_499]))
+    for load in (
+        lambda q: q.load(rows[:1_500], int(rows["open_time"][1_499])),
+        lambda q: q.restore(source.state()),
+    ):
+        load(used)
+        load(fresh)
+        assert used.state() == fresh.state()
+        assert used.size == fresh.size
+        feed(used, rows, 1_500)
+        feed(fresh, rows, 1_500)
+        assert used.quartets == fresh.quartets
+        assert used.state() == fresh.state()
+
+
+def test_what_was_never_there_is_not_asked_for() -> None:
+    """A window that began with its symbol."""
+    rows = walk(3_000, seed=2)
+    live = VolumeQuantiles(1)
+    live.load(rows[:100], int(rows["open_time"][99]))
+    spans = [span for minute in rows["open_time"][100:].tolist() if (span := live.leaving(minute))]
+    assert spans[0] == (MIDNIGHT, MIDNIGHT + 241 * MINUTE_MS)
+    assert len(spans) == 3_000 - 1_440
 
 
 def test_stretches_that_leave_are_asked_for_four_to_eight_hours_ahead_each_once() -> None:
