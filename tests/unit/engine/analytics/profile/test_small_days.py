@@ -29,15 +29,17 @@ from tui_feeder.engine.core.candle import Candle, to_rows
 MODES = all_modes(replace(FIXED, fixed_price_increment=1.0))
 
 
-def small_day(random: Random, most: int = 9) -> list[Candle]:
-    """Candles with prices in halves, so that some lie between rows."""
+def small_day(random: Random, exact: bool, most: int = 9) -> list[Candle]:
+    """Prices in halves, so that some lie between rows; volumes of all sizes where sums are exact."""
     top = random.choice((3, 6, 40))
+    usual = (0, 0.1, 0.3, 0.25, 1.5, 2, 3, 0.00000001, 123456.789)
+    odd = (2, 0.000000001, 1234567.12345678, 1e15, 3e20) if exact else usual
+    volumes = random.choice((usual, usual, odd))
     made = []
     for minute in range(random.randint(1, most)):
         low, close, high = sorted(100 + random.randint(0, 2 * top) / 2 for _ in range(3))
         close = random.choice((low, close, high))
-        volume = random.choice((0, 0.1, 0.3, 0.25, 1.5, 2, 3, 0.00000001, 123456.789))
-        made.append(candle(minute, close, high, low, close, volume))
+        made.append(candle(minute, close, high, low, close, random.choice(volumes)))
     return made
 
 
@@ -50,10 +52,11 @@ def test_after_every_candle_it_is_the_profile_of_the_reference(
     """Also as rows are taken that are very many."""
     monkeypatch.setattr(point_rows, "_MANY_ROWS", many)
     monkeypatch.setattr(uniform_rows, "_MANY_ROWS", many)
+    monkeypatch.setattr(uniform_rows, "_ROWS_AT_ONCE", 0 if many == 3 else 200_000)
     for seed in range(examples(60)):
         random = Random(seed)
         s = replace(s, value_area_percentage=random.choice((70.0, 68.27, 100.0, 30.0)))
-        candles = small_day(random)
+        candles = small_day(random, s.volume_distribution_mode != "UniformOHLC")
         at = random.randint(0, len(candles))
         live, looked_at = LiveProfile(s), LiveProfile(s)
         live.load(to_rows(candles[:at]))
@@ -96,6 +99,32 @@ def test_one_row_more_than_allowed_is_refused_whatever_the_mode(
             each.add(candle(2 + minute, 100, 101, 100, 101))
             assert each.figures() is None
             assert each.fault
+
+
+@pytest.mark.parametrize("s", MODES)
+def test_one_price_no_volume_and_what_comes_after_them(s: ProfileSettings) -> None:
+    one, other = candle(0, 105, 105, 105, 105, 2), candle(1, 100, 101, 100, 101, 1)
+    quiet = [candle(minute, 100 + minute, 100 + minute, 100 + minute, 100 + minute, 0) for minute in (0, 1)]
+    for candles in ([one], [one, other], quiet, [*quiet, candle(2, 103, 104, 99, 100, 1)], [quiet[0], other]):
+        live = LiveProfile(s)
+        for each in candles:
+            live.add(each)
+        check(live.profile(), candles, s)
+        assert same(live.profile(), profile_of(to_rows(candles), s))
+
+
+@pytest.mark.parametrize("calculation", CALCULATIONS)
+def test_a_candle_at_any_distance_from_the_first_keeps_all_its_volume(calculation: Calculation) -> None:
+    s = replace(MODES[0], volume_distribution_mode="UniformOHLC", calculation_mode=calculation)
+    for distance in range(-80, 81):
+        candles = [candle(i, p, p + 1, p - 1, p, 3) for i, p in enumerate((500, 500 + distance, 500))]
+        live = LiveProfile(s)
+        for each in candles:
+            live.add(each)
+        made = live.profile()
+        assert made is not None
+        assert float(made.weights.sum()) == 9
+        assert same(made, profile_of(to_rows(candles), s))
 
 
 def test_rows_far_apart_are_moved_with_what_is_on_them() -> None:
