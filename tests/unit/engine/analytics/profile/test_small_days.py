@@ -31,13 +31,13 @@ MODES = all_modes(replace(FIXED, fixed_price_increment=1.0))
 
 def small_day(random: Random, exact: bool, most: int = 9) -> list[Candle]:
     """Prices in halves, so that some lie between rows; volumes of all sizes where sums are exact."""
-    top = random.choice((3, 6, 40))
+    top, base = random.choice((3, 6, 40, 400)), random.choice((1, 100))
     usual = (0, 0.1, 0.3, 0.25, 1.5, 2, 3, 0.00000001, 123456.789)
     odd = (2, 0.000000001, 1234567.12345678, 1e15, 3e20) if exact else usual
     volumes = random.choice((usual, usual, odd))
     made = []
     for minute in range(random.randint(1, most)):
-        low, close, high = sorted(100 + random.randint(0, 2 * top) / 2 for _ in range(3))
+        low, close, high = sorted(base + random.randint(0, 2 * top) / 2 for _ in range(3))
         close = random.choice((low, close, high))
         made.append(candle(minute, close, high, low, close, random.choice(volumes)))
     return made

@@ -23,6 +23,14 @@ def test_ties_of_the_point_of_control_go_to_the_higher_price() -> None:
     assert point_of_control(np.array([1.0, 5.0, 2.0, 5.0, 4.0])) == 3
 
 
+@pytest.mark.parametrize(
+    ("weights", "noise", "row"),
+    [([1, 1.5, 1], 0.0, 1), ([1, 1.5, 1], 0.4, 1), ([1, 1.5, 1], 0.5, 2), ([2, 1.5, 0], 1.0, 1)],
+)
+def test_rows_within_noise_of_the_heaviest_are_as_heavy(weights: list[float], noise: float, row: int) -> None:
+    assert point_of_control(np.array(weights), noise) == row
+
+
 def test_decimal_ties_are_ties_although_floats_differ() -> None:
     # 0.1 + 0.2 at 100 against 0.3 at 102: equal in decimal, so the higher price wins.
     candles = [
