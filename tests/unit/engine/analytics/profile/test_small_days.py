@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -111,6 +112,20 @@ def test_one_price_no_volume_and_what_comes_after_them(s: ProfileSettings) -> No
             live.add(each)
         check(live.profile(), candles, s)
         assert same(live.profile(), profile_of(to_rows(candles), s))
+
+
+@pytest.mark.parametrize("many", [3, 1_000])
+@pytest.mark.parametrize("s", MODES)
+def test_rows_that_hold_exactly_what_is_enough_are_enough(
+    s: ProfileSettings, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(point_rows, "_MANY_ROWS", many)
+    monkeypatch.setattr(uniform_rows, "_MANY_ROWS", many)
+    flat = [candle(0, 100, 109, 100, 109, 10)]
+    steps = [candle(i, 100 + i, 100 + i, 100 + i, 100 + i, 0.1) for i in range(10)]
+    for candles, percent in product((flat, steps), (10.0, 30.0, 50.0, 70.0, 90.0)):
+        each = replace(s, value_area_percentage=percent)
+        check(profile_of(to_rows(candles), each), candles, each)
 
 
 @pytest.mark.parametrize("calculation", CALCULATIONS)
