@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tui_feeder.engine.alerts.rule_checks import AlertRules
 from tui_feeder.engine.alerts.rules import Alert, Finding, Health, Rule, RuleState, alert_for
+from tui_feeder.engine.analytics.message import divergence_name
 from tui_feeder.engine.core.candle import MINUTE_MS
 
 TWO_SIDED = Rule("side", "price_cross", level="poc", cooldown_ms=5 * MINUTE_MS)
@@ -198,3 +199,63 @@ def test_a_symbol_that_is_forgotten_begins_anew() -> None:
     assert not rules.health(look)
     rules.forget("BTCUSDT")
     assert len(rules.health(look)) == 1
+
+
+def found_of(rule: Rule, *minutes: dict[str, Any]) -> list[tuple[int, str, float | None, str]]:
+    rules = AlertRules((rule,), None)
+    return [
+        (n, alert.condition, alert.value, alert.text)
+        for n, fields in enumerate(minutes)
+        for alert in rules.minute(*minute_message(n, 100.0, 100.0, **fields))
+    ]
+
+
+def of_delta(delta: float, volume: float, **more: object) -> dict[str, Any]:
+    return {"deltas": {"delta_1m": delta}, "volumes": {"delta_1m": volume}, **more}
+
+
+def test_a_delta_above_or_below_what_is_stated_alerts_once() -> None:
+    above = Rule("d", "delta_above", timeframe=60, delta=20.0, cooldown_ms=0)
+    minutes = [of_delta(delta, 100.0) for delta in (20.0, 20.5, 30.0, -50.0, 21.0)]
+    assert found_of(above, *minutes) == [
+        (1, "high", 20.5, "BTCUSDT: delta 1m 20.5, above 20"),
+        (4, "high", 21.0, "BTCUSDT: delta 1m 21, above 20"),
+    ]
+    below = Rule("d", "delta_below", timeframe=60, delta=-20.0, cooldown_ms=0)
+    assert found_of(below, *minutes) == [(3, "low", -50.0, "BTCUSDT: delta 1m -50, below -20")]
+
+
+def test_a_delta_is_held_against_a_share_of_the_bars_volume_where_none_is_stated() -> None:
+    rule = Rule("d", "delta_above", timeframe=60, delta_percent=50.0, cooldown_ms=0)
+    assert found_of(rule, of_delta(5.0, 10.0), of_delta(6.0, 10.0), of_delta(60.0, 1_000.0)) == [
+        (1, "high", 60.0, "BTCUSDT: delta 1m 60 %, above 50 %")
+    ]
+    assert found_of(rule, of_delta(0.0, 0.0), of_delta(6.0, 10.0)) != []  # nothing traded is nothing to tell
+    below = Rule("d", "delta_below", timeframe=60, delta_percent=-50.0, cooldown_ms=0)
+    assert [found[:3] for found in found_of(below, of_delta(5.0, 10.0), of_delta(-6.0, 10.0))] == [
+        (1, "low", -60.0)
+    ]
+
+
+def test_a_bar_that_lacks_minutes_has_no_delta_to_tell_of() -> None:
+    rule = Rule("d", "delta_above", timeframe=60, delta=20.0, cooldown_ms=0)
+    assert found_of(rule, of_delta(0.0, 1.0), of_delta(30.0, 100.0, partial=("1min",))) == []
+    assert found_of(rule, of_delta(0.0, 1.0), {}, {"deltas": {"delta_1m": 30.0}}) == []
+
+
+def test_a_divergence_alerts_and_says_which() -> None:
+    rule = Rule("c", "cvd_divergence", timeframe=60, cooldown_ms=0)
+    name = divergence_name(60)
+    minutes = [
+        of_delta(1.0, 2.0),
+        of_delta(1.0, 2.0, divergences={name: "Sell"}, partial=("1min",)),
+        of_delta(1.0, 2.0, divergences={name: "Sell"}),
+        of_delta(1.0, 2.0, divergences={name: "Sell"}),
+        of_delta(1.0, 2.0),
+        {"divergences": {name: "Buy"}},  # bars without a delta
+        of_delta(1.0, 2.0, divergences={name: "Buy"}),
+    ]
+    assert found_of(rule, *minutes) == [
+        (2, "Sell", None, "BTCUSDT: CVD diverges on 1m: close at a 20-bar high, yet takers sold"),
+        (6, "Buy", None, "BTCUSDT: CVD diverges on 1m: close at a 20-bar low, yet takers bought"),
+    ]
