@@ -86,6 +86,14 @@ def test_sums_keep_decimal_digits(field: str) -> None:
     assert aggregate(to_rows(candles), 300).rows[field][0] == 0.9
 
 
+def test_a_day_of_tenths_sums_up_to_the_last_digit() -> None:
+    assert sum([0.1] * 1_440) != 144.0  # what floats alone come to
+    (bar,) = live([of_volumes(i, 0.1, 0.1, 0.1, 0.1) for i in range(1_440)], 86_400)
+    made = bar.candle
+    assert (made.volume, made.quote_volume) == (144.0, 144.0)
+    assert (made.taker_buy_volume, made.taker_buy_quote_volume) == (144.0, 144.0)
+
+
 @given(st.lists(st.decimals(0, 10**6, places=3), min_size=240, max_size=240))
 @settings(max_examples=examples(30), deadline=None)
 def test_a_long_sum_equals_the_decimal_sum(volumes: list[Decimal]) -> None:
