@@ -253,7 +253,7 @@ def functions_of(path: Path) -> dict[str, list[FunctionType]]:
 class Mutating:
     """A pytest plugin that runs mutants in the place of the tests."""
 
-    def __init__(self, path: Path, processes: int, budget: float, show: str) -> None:
+    def __init__(self, path: Path, processes: int, budget: float, show: list[str]) -> None:
         self.path, self.processes, self.budget, self.show = path, processes, budget, show
         self.failed = False
 
@@ -280,9 +280,7 @@ class Mutating:
         excused = excuses(place)
         counts = dict.fromkeys(("killed", "survived", "equivalent"), 0)
         began = time.monotonic()
-        verdicts = self.verdicts(
-            [m for m in mutants(source) if self.show in f"{m.function}: {m.change}"], runs
-        )
+        verdicts = self.verdicts([each for each in mutants(source) if self.shown(each)], runs)
         seen: dict[str, int] = {}
         for mutant, survived, how in verdicts:
             name = f"{mutant.function}: {mutant.change}"
@@ -306,6 +304,11 @@ class Mutating:
             f"of {total} others {counts['killed']} killed, {share:.1f} % ({time.monotonic() - began:.0f} s)"
         )
         return True
+
+    def shown(self, mutant: Mutant) -> bool:
+        """Whether a mutant is asked for."""
+        name = f"{mutant.function}: {mutant.change}"
+        return not self.show or any(text in name for text in self.show)
 
     def unchanged(self) -> list[Ran]:
         """Run every test once in a fork, so that nothing it leaves behind is in the mutants'."""
@@ -472,7 +475,7 @@ def main() -> int:
     parser.add_argument(
         "--budget", type=float, default=5.0, help="how many times as long as usual a test may take"
     )
-    parser.add_argument("--show", default="", help="only mutants with this text")
+    parser.add_argument("--show", action="append", default=[], help="only mutants with this text")
     parser.add_argument("--thorough", action="store_true", help="all examples of the tests")
     chosen = parser.parse_args()
     path = chosen.module.resolve()

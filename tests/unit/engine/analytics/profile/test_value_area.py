@@ -125,6 +125,14 @@ def test_the_area_of_many_rows_is_that_of_few_from_any_row(step: int, block: int
                 assert found == value_area(weights, poc, enough, step)[:2]
 
 
+def test_a_pair_across_the_lowest_row_leaves_what_is_above_to_be_taken() -> None:
+    weights = np.array([3.0, 5.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+    padded = np.zeros(16)
+    padded[4:11] = weights
+    low, high = value_area_of_many(padded, padded.reshape(-1, 4).sum(axis=1), 4, 5, 11.0, 2)
+    assert (max(low - 4, 0), min(high - 4, 6)) == value_area(weights, 1, 11.0, 2)[:2] == (0, 6)
+
+
 @pytest.mark.parametrize("lengths", [(2, 1, 3, 1), (1, 2, 2, 3), (4, 1, 1, 5)])
 @pytest.mark.parametrize("step", [1, 2])
 def test_the_area_of_any_four_runs_is_the_one_defined(step: int, lengths: tuple[int, ...]) -> None:
