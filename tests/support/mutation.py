@@ -457,7 +457,8 @@ def excuses(place: str) -> set[str]:
     if not EQUIVALENT.exists():
         return set()
     lines = [line for line in EQUIVALENT.read_text().splitlines() if line and not line.startswith("#")]
-    return {parts[1] for line in lines if (parts := line.split(_SEPARATOR))[0] == place}
+    parts = [line.split(_SEPARATOR) for line in lines]
+    return {_SEPARATOR.join(each[1:-1]) for each in parts if each[0] == place}
 
 
 def tests_of(path: Path) -> list[str]:
