@@ -23,9 +23,9 @@ _VOLUMES = (VOLUME, QUOTE, TAKER, TAKER_QUOTE)
 #: Where the higher part of a volume is.
 HIGHER = dict(zip(_VOLUMES, range(10, 14), strict=True))
 _COLUMNS = 14
-_LIMB_DIGITS = 12
+LIMB_DIGITS = 12
 #: So many units make one of the higher part.
-LIMB: Final[int] = 10**_LIMB_DIGITS
+LIMB: Final[int] = 10**LIMB_DIGITS
 _PRICES = ("open", "high", "low", "close")
 _NAMES = (*_PRICES, "volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
 #: No price or volume has more decimals.
@@ -121,7 +121,7 @@ def _parts(values: NDArray[np.float64], places: int) -> tuple[Ints, Ints]:
         if not left.any():
             break
     digits = units.astype(np.int64)
-    behind, before = 10**zeros, 10 ** (_LIMB_DIGITS - zeros)
+    behind, before = 10**zeros, 10 ** (LIMB_DIGITS - zeros)
     return digits // before, digits % before * behind
 
 
@@ -164,7 +164,7 @@ def finer(bars: Bars, known: Decimals, decimals: Decimals) -> Bars:
     for column, (few, more) in enumerate(zip(known.of_columns(), decimals.of_columns(), strict=True)):
         if column in HIGHER:
             higher, lower = values[:, HIGHER[column]], values[:, column]
-            over, rest = np.divmod(lower, 10 ** (_LIMB_DIGITS - (more - few)))
+            over, rest = np.divmod(lower, 10 ** (LIMB_DIGITS - (more - few)))
             values[:, HIGHER[column]] = higher * 10 ** (more - few) + over
             values[:, column] = rest * 10 ** (more - few)
         else:

@@ -12,6 +12,7 @@ from tui_feeder.service.gateway.bars import (
     HIGH,
     HIGHER,
     LIMB,
+    LIMB_DIGITS,
     LOW,
     OPEN,
     QUOTE,
@@ -25,7 +26,6 @@ from tui_feeder.service.gateway.bars import (
 from tui_feeder.service.gateway.intervals import Interval, Ints
 
 _ZERO = 48
-_LIMB_DIGITS = len(str(LIMB)) - 1
 #: From so many rows on all digits of a column are made at once.
 _MANY = 32
 #: What stands before each of the eleven numbers of a row, and behind the last one. A row begins with the
@@ -161,14 +161,14 @@ def _digits(
     has_higher = bool(higher.any())
     rest = lower
     for power in range(width):
-        if has_higher and power == _LIMB_DIGITS:
+        if has_higher and power == LIMB_DIGITS:
             rest = higher
         left = rest // 10
         place = width - 1 - power
         table[:, place] = rest - left * 10 + _ZERO
         if power <= places:
             mask[:, place] = True
-        elif has_higher and power < _LIMB_DIGITS:
+        elif has_higher and power < LIMB_DIGITS:
             mask[:, place] = (higher > 0) | (rest > 0)
         else:
             mask[:, place] = rest > 0

@@ -61,9 +61,9 @@ def test_partitions_that_are_added_or_a_leader_of_another_cluster_change_nothing
     ours = structs.replace(worker("a"), topic="work", partitions=8, working=True)
     other = structs.replace(worker("b"), topic="other", partitions=5)
     for leader, topic in ((ours, "work"), (other, "other")):
-        assignor = RendezvousAssignor(lambda leader=leader: leader, topic, lambda _: None)  # type: ignore[misc]
+        assignor = RendezvousAssignor(lambda leader=leader: leader, topic, lambda _: None)
         sent = {
-            name: RendezvousAssignor(lambda one=one: one, one.topic, lambda _: None).metadata([one.topic])  # type: ignore[misc]
+            name: RendezvousAssignor(lambda one=one: one, one.topic, lambda _: None).metadata([one.topic])
             for name, one in (("m1", ours), ("m2", other))
         }
         found = assignor.assign(Topics(), sent)
