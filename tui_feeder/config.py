@@ -1,7 +1,8 @@
 """The whole configuration, typed, with the origin of every value.
 
-Import it from here: the sections as frozen values, :func:`load` and :func:`find_config` to read them from
-file, environment and flags, :func:`render`, :func:`example` and :func:`init_file` to show and write them.
+Who reads a whole configuration imports it from here: the sections as frozen values, :func:`load` and
+:func:`find_config` to read them from file, environment and flags, :func:`render`, :func:`example` and
+:func:`init_file` to show and write them. Who is given one section imports it of ``configuration.sections``.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _FEEDER_KINDS = (
     ("cluster_degraded", "no cluster group"),
 )
 #: Kinds that look at bars and at no EMA.
-_ON_BARS = ("trend_flip", "delta_above", "delta_below", "cvd_divergence")
+_ON_BARS_ALONE = ("trend_flip", "delta_above", "delta_below", "cvd_divergence")
 _LEVELS = (("price", "a price"), ("poc", "POC"), ("vah", "VAH"), ("val", "VAL"), ("ema", "an EMA"))
 _QUANTILES = tuple((name, name) for name in ("q90", "q75", "q50", "q25"))
 _MEASURES = (
@@ -233,7 +233,7 @@ def _fields(
         fields.append(FormField("level", "level", _LEVELS, beside=_level_text(view, level)))
         if level == "price":
             fields.append(FormField("price", "price", most=24, beside=_distance_text(view, values)))
-    if kind in (*_ON_BARS, "ema_cross") or (kind == "price_cross" and level == "ema"):
+    if kind in (*_ON_BARS_ALONE, "ema_cross") or (kind == "price_cross" and level == "ema"):
         fields += _bar_fields(values, snapshot, view, kind)
     if kind in ("delta_above", "delta_below"):
         usual = "50" if kind == "delta_above" else "-50"
@@ -291,7 +291,7 @@ def _bar_fields(
         emas = [(i.label, value) for i, value in snapshot.values_of(state) if i.kind == "ema"]
         now = "  ".join(f"{label} {cells.price_text(value, view.price_decimals)}" for label, value in emas)
     fields = [FormField("timeframe", "bars", frames, beside=now)]
-    if kind not in _ON_BARS:
+    if kind not in _ON_BARS_ALONE:
         groups = combinations(snapshot.ema_periods, 2 if kind == "ema_cross" else 1)
         periods = tuple(
             (" ".join(map(str, group)), "EMA " + " and ".join(map(str, group))) for group in groups
@@ -422,7 +422,7 @@ def _automatic_name(values: Mapping[str, str], rules: Sequence[RuleView], symbol
              "cvd_divergence": "divergence"}  # fmt: skip
     words |= {"naked_poc_touch": "naked-poc", "anchored_vwap_touch": "vwap"}
     parts = [symbol, words.get(kind, kind)]
-    if kind in (*_ON_BARS, "ema_cross") or (kind == "price_cross" and level == "ema"):
+    if kind in (*_ON_BARS_ALONE, "ema_cross") or (kind == "price_cross" and level == "ema"):
         parts.append(timeframe_label(_whole(values.get("timeframe", "60")) or 60))
     name = "-".join(part for part in (_NAME.sub("-", part).strip("-") for part in parts) if part)[:60]
     taken = {rule.name for rule in rules}

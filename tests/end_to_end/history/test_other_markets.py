@@ -27,11 +27,11 @@ from tui_feeder.engine.analytics.aggregate import LiveBar, aggregate
 from tui_feeder.engine.core.archive_file import File, FileKind
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, to_candles
 from tui_feeder.engine.core.coverage import Coverage
-from tui_feeder.engine.exchanges.base import ArchiveError
+from tui_feeder.engine.exchanges.base import ArchiveError, shows_trades
 from tui_feeder.engine.exchanges.configured import configured_exchange
 from tui_feeder.research import open_store
 from tui_feeder.simulator.clock import SimulatedClock
-from tui_feeder.simulator.dialect import COINM, SPOT, Dialect
+from tui_feeder.simulator.dialect import COINM, SPOT, USDM, Dialect
 from tui_feeder.simulator.market import DAY
 
 real_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real data is not in ../shared/data")
@@ -265,4 +265,14 @@ async def test_the_first_minute_of_a_coin_margined_contract_is_found_by_windows(
         page = await exchange.candles(symbol, 86_400, first // DAY * DAY, moment("2026-03-10"))
         assert len(page.rows) == (moment("2026-03-10") - first // DAY * DAY) // DAY > 200
         assert running["coinm"].requests["400"] == 0
+        await exchange.close()
+
+
+async def test_trades_are_read_of_markets_that_do_not_count_contracts() -> None:
+    markets = {"usdm": invented(USDM, ["BTCUSDT"]), "coinm": invented(COINM, ["BTCUSD_PERP"])}
+    markets["spot"] = invented(SPOT, ["BTCUSDT"])
+    symbols = ["BTCUSDT", "spot:BTCUSDT", "coinm:BTCUSD_PERP"]
+    async with exchanges(HandClock(moment("2026-03-10T12:00:30")), markets) as running:
+        exchange = configured_exchange(pointed_at(running, symbols), ThreadPoolExecutor(1))
+        assert [shows_trades(exchange, symbol) for symbol in symbols] == [True, True, False]
         await exchange.close()

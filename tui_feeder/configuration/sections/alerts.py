@@ -30,7 +30,13 @@ AlertKind: TypeAlias = Literal[
     "cluster_degraded",
 ]
 #: Those that look at the feeder, not at its numbers.
-HEALTH_KINDS = ("gap_open", "stream_stale", "sink_lag", "disk_full", "cluster_degraded")
+HEALTH_KINDS: tuple[AlertKind, ...] = (
+    "gap_open",
+    "stream_stale",
+    "sink_lag",
+    "disk_full",
+    "cluster_degraded",
+)
 _ON_DELTA = ("kind", ("delta_above", "delta_below"))
 _ON_BARS = (
     "kind", ("trend_flip", "ema_cross", "price_cross", "delta_above", "delta_below", "cvd_divergence"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from tui_feeder.configuration.sections.alerts import AlertKind
 from tui_feeder.engine.alerts.level_watch import LevelsBefore, LevelWatch
 from tui_feeder.engine.alerts.rules import (
     ON_PAST_DAYS,
@@ -16,7 +17,6 @@ from tui_feeder.engine.alerts.rules import (
     Condition,
     Finding,
     Health,
-    Kind,
     Rule,
     RuleState,
     SavedState,
@@ -438,7 +438,7 @@ _MEASURES: Mapping[str, Callable[[Candle], float]] = {
     "trade_count": lambda candle: candle.trades,
 }
 
-_CHECKS: Mapping[Kind, Callable[[AlertRules, Rule, RuleState, Candle, Message], Finding]] = {
+_CHECKS: Mapping[AlertKind, Callable[[AlertRules, Rule, RuleState, Candle, Message], Finding]] = {
     "trend_flip": AlertRules._trend,
     "ema_cross": AlertRules._ema_cross,
     "price_cross": AlertRules._price,

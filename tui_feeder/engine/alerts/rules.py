@@ -14,38 +14,21 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from tui_feeder.configuration.sections.alerts import HEALTH_KINDS, AlertKind
 from tui_feeder.symbol_name import matches
 
-Kind: TypeAlias = Literal[
-    "trend_flip",
-    "ema_cross",
-    "price_cross",
-    "volume_above",
-    "naked_poc_touch",
-    "anchored_vwap_touch",
-    "delta_above",
-    "delta_below",
-    "cvd_divergence",
-    "gap_open",
-    "stream_stale",
-    "sink_lag",
-    "disk_full",
-    "cluster_degraded",
-]
 #: What can be seen; "" stands for nothing, which is never reported.
 Condition: TypeAlias = Literal["Buy", "Sell", "above", "below", "high", "low", "touched", "late", ""]
 #: Of a state: reported, reported_at, seen, day.
 SavedState: TypeAlias = tuple[Condition | None, int | None, Condition | None, int | None]
 #: Kinds whose levels rest on past days.
-ON_PAST_DAYS: frozenset[Kind] = frozenset({"naked_poc_touch", "anchored_vwap_touch"})
+ON_PAST_DAYS: frozenset[AlertKind] = frozenset({"naked_poc_touch", "anchored_vwap_touch"})
 #: Kinds whose conditions are two sides, neither of them quiet.
-TWO_SIDED: frozenset[Kind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
+TWO_SIDED: frozenset[AlertKind] = frozenset({"trend_flip", "ema_cross", "price_cross"})
 #: Kinds about the feeder itself, not the market.
-TROUBLES: frozenset[Kind] = frozenset(
-    {"gap_open", "stream_stale", "sink_lag", "disk_full", "cluster_degraded"}
-)
+TROUBLES: frozenset[AlertKind] = frozenset(HEALTH_KINDS)
 #: Of them those that are about no symbol.
-OF_NO_SYMBOL: frozenset[Kind] = frozenset({"sink_lag", "disk_full", "cluster_degraded"})
+OF_NO_SYMBOL: frozenset[AlertKind] = frozenset({"sink_lag", "disk_full", "cluster_degraded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +36,7 @@ class Rule:
     """One thing to watch; fields a kind does not use keep their defaults."""
 
     name: str
-    kind: Kind
+    kind: AlertKind
     symbols: tuple[str, ...] = ("ALL",)  # names and patterns
     cooldown_ms: int = 300_000  # between two alerts about the same symbol
     timeframe: int = 60  # seconds
@@ -85,7 +68,7 @@ class Alert(msgspec.Struct, frozen=True):
     """Something a rule found. ``rule``, ``symbol`` and ``at`` together are unique."""
 
     rule: str
-    kind: Kind
+    kind: AlertKind
     symbol: str  # of a sink_lag: the sink; of disk_full: "store", of cluster_degraded: "cluster"
     at: int  # exchange ms: the close of the minute, or when health was looked at
     condition: Condition  # what is true now

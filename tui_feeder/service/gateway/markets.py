@@ -6,18 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tui_feeder.engine.core.candle import DAY_MS
+from tui_feeder.engine.exchanges.binance.rest_limits import FUTURES_LIMITS, SPOT_LIMITS
 from tui_feeder.symbol_name import market_of
 
 #: Rows that are answered where no limit is given.
 USUAL_ROWS = 500
-
-
-def _futures_weight(limit: int) -> int:
-    if limit < 100:
-        return 1
-    if limit < 500:
-        return 2
-    return 5 if limit <= 1_000 else 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,7 @@ class ServedMarket:
     rest: str
     streams: tuple[str, ...]
     most_rows: int = 1_500
-    weigh: Callable[[int], int] = _futures_weight
+    weigh: Callable[[int], int] = FUTURES_LIMITS.candles_weight
     newest_within_ms: int | None = None
     counts_contracts: bool = False
     price_paths: tuple[str, ...] = ()
@@ -99,7 +92,9 @@ class ServedMarket:
 USDM = ServedMarket(
     "", "/fapi/v1", ("", "/market", "/public", "/private"), price_paths=("/fapi/v2/ticker/price",)
 )
-SPOT = ServedMarket("spot", "/api/v3", ("/spot",), most_rows=1_000, weigh=lambda _limit: 2, has_pairs=False)
+SPOT = ServedMarket(
+    "spot", "/api/v3", ("/spot",), most_rows=1_000, weigh=SPOT_LIMITS.candles_weight, has_pairs=False
+)
 COINM = ServedMarket("coinm", "/dapi/v1", ("/coinm",), newest_within_ms=200 * DAY_MS, counts_contracts=True)
 SERVED_MARKETS = (USDM, SPOT, COINM)
 _BY_NAME = {market.name: market for market in SERVED_MARKETS}

@@ -27,5 +27,7 @@ COINM: Market = replace(
     stream_path="/stream",
     other_paths=(USDM.stream_path,),
     archive_folder="futures/cm",
+    trades_columns=None,
+    trades_path="",
     newest_of_ms=199 * DAY_MS,
 )

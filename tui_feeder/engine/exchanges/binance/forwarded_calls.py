@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from tui_feeder.engine.exchanges.binance.rest_limits import FUTURES_LIMITS
 from tui_feeder.errors import InputError
 
 _LONGEST_VALUE = 64
@@ -26,8 +27,7 @@ def _depth(parameters: Mapping[str, str]) -> int:
 
 
 def _candles(parameters: Mapping[str, str]) -> int:
-    limit = _limit(parameters, 500)
-    return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1_000 else 10
+    return FUTURES_LIMITS.candles_weight(_limit(parameters, 500))
 
 
 def _of_symbol(weight: int, of_all: int) -> Callable[[Mapping[str, str]], int]:
