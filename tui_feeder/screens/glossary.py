@@ -161,6 +161,11 @@ _MAP: tuple[Entry, ...] = (
     ("trend alignment", "timeframes with trend Buy less those with Sell; ? some are not known"),
     ("freshness", "whether candles of it arrive: live, late, stale, or what it waits for"),
     ("vol", "traded in 24 h, in the quote asset; k M B T: 10^3 10^6 10^9 10^12"),
+    ("RVOL", "relative volume: the last 15 min in times of the median at that time of day, 14 days"),
+    ("1m .. 4h", "in large tiles: trend of each timeframe after its last closed bar, and their alignment"),
+    ("POC", "distance of the price from the price of most volume of the UTC day, in %"),
+    ("VA hi in lo", "price against the day's value area: above, inside, below"),
+    ("RNG", "from the low to the high of 24 h, in % of the low; bars below: closes of the last 24 h"),
 )
 _LOG: tuple[Entry, ...] = (
     ("!", "warning or error"),

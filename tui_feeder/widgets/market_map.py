@@ -25,7 +25,14 @@ from tui_feeder.scanner import measures
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.breadth import short_name
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role, ascii_only
-from tui_feeder.widgets.spark import spark
+from tui_feeder.widgets.tile_lines import (
+    MORE_ROWS,
+    MORE_WIDTH,
+    TileDetails,
+    head_lines,
+    more_lines,
+    tile_details,
+)
 from tui_feeder.widgets.tile_styles import ROLES, Direction, TileStyle, Tint, tile_style
 from tui_feeder.widgets.treemap import treemap
 
@@ -33,16 +40,10 @@ from tui_feeder.widgets.treemap import treemap
 CHANGES = (0.25, 2.0, 5.0)
 #: Volumes move all the time; tiles change places this often, and with the symbols or the terminal.
 _ARRANGE_MS = 5 * MINUTE_MS
-_TEXT_WIDTH = 3  # cells from which a tile has text
-_CUT_WIDTH = 5  # cells from which it has a cut name
-_MORE_WIDTH, _MORE_ROWS = 10, 4  # cells and rows from which it has the volume too
 _GAP_WIDTH, _GAP_ROWS = 5, 3  # cells and rows from which a tile is set off from its neighbours
 #: Cells from one line over a tile without colours to the next, by strength.
 _APART = (0, 8, 4, 1)
 _SLOPES = (Direction.RISE, Direction.FALL)
-
-#: Volume and closes of the day, for large tiles.
-_More = tuple[str, tuple[float, ...]]
 
 
 class ColorBy(StrEnum):
@@ -242,7 +243,10 @@ class MarketMap:
             if tile is None:
                 continue
             value = tile_value(view, color_by, palette.glyphs)
-            more = _more(view) if tile.region.height >= _MORE_ROWS else None
+            more = None
+            if tile.region.height >= MORE_ROWS and tile.region.width > MORE_WIDTH:
+                by_change, by_trends = color_by is ColorBy.CHANGE, color_by is ColorBy.TRENDS
+                more = tile_details(view, not by_change, not by_trends, palette.glyphs)
             key = (value, more, view.symbol == selected, id(palette))
             if key != tile.painted:
                 tile.painted = key
@@ -258,7 +262,7 @@ class MarketMap:
         return result
 
     def _paint_tile(
-        self, tile: _Tile, value: TileValue, more: _More | None, selected: bool, palette: Palette
+        self, tile: _Tile, value: TileValue, more: TileDetails | None, selected: bool, palette: Palette
     ) -> list[Strip]:
         width, height = tile.region.size
         glyphs = palette.glyphs
@@ -271,8 +275,13 @@ class MarketMap:
         edge = glyphs.tile_left if width >= _GAP_WIDTH else " " if selected and width > 1 else ""
         strips = []
         inside = width - len(edge)
-        lines = _tile_lines(self._short[tile.symbol], value, inside, height)
-        lines += _more_lines(more, inside, height, glyphs)
+        signed = value.tint.direction in _SLOPES
+        lines = head_lines(self._short[tile.symbol], value.text, value.sign, signed, inside, height)
+        bars_from = height
+        if more is not None:
+            texts, bars = more_lines(more, inside, height - len(lines) - 1, glyphs)
+            bars_from = len(lines) + len(texts)
+            lines += texts + bars
         for y in range(height):
             line = lines[y] if y < len(lines) else ""
             if glyphs.name == "ascii":
@@ -286,7 +295,7 @@ class MarketMap:
             left = glyphs.pointer if selected and edge and y == 0 else edge
             segments = [Segment(left, gap)] if left else []
             if line:
-                segments.append(Segment(line, text))
+                segments.append(Segment(line, text if y < bars_from else gap))
             if free:
                 fill = " " * free
                 if not palette.colored:
@@ -380,35 +389,6 @@ def _hatched(x: int, y: int, width: int, tint: Tint, glyphs: Glyphs) -> str:
         )
         return "".join(sign if (at + slope) % apart == 0 else " " for at in range(x, x + width))
     return glyphs.tile_fills[0 if tint.direction is Direction.GOOD else tint.level] * width
-
-
-def _tile_lines(name: str, value: TileValue, width: int, height: int) -> list[str]:
-    """Name and value in the lines of a tile, as far as they fit; the sign where the value does not."""
-    size = cell_len(name)
-    if width < _TEXT_WIDTH:
-        return [value.sign] if width >= 1 else []
-    signed = value.sign + value.text if value.tint.direction in _SLOPES else value.text
-    for text in (signed, value.text):
-        if height >= 2 and size <= width and cell_len(text) <= width:
-            return [name, text]
-        if size + 1 + cell_len(text) <= width:
-            return [f"{name} {text}"]
-    if size < width:
-        return [value.sign + name]
-    return [value.sign + cells.fit(name, width - 1) if width >= _CUT_WIDTH else value.sign]
-
-
-def _more(view: SymbolView) -> _More:
-    return cells.count_text(view.volume_24h), view.day_closes
-
-
-def _more_lines(more: _More | None, width: int, height: int, glyphs: Glyphs) -> list[str]:
-    """What a large tile shows below its value: the volume, and the closes of the day."""
-    if more is None or width < _MORE_WIDTH:
-        return []
-    volume, closes = more
-    line = spark(closes, min(width - 1, len(closes)), glyphs.spark).rstrip()
-    return [f"vol {volume}", *(["", line] if line and height >= _MORE_ROWS + 2 else [])]
 
 
 def selected_parts(view: SymbolView, glyphs: Glyphs) -> list[list[Part]]:

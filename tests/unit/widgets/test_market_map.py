@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from examples import examples
 from fake_monitor import FakeMonitor, with_troubles
@@ -215,6 +217,64 @@ def test_sixteen_colours_are_not_mixed() -> None:
     weak, strong = (tile_style(palette, Tint(Direction.RISE, level)).text for level in (1, 2))
     assert not weak.reverse
     assert strong.reverse
+
+
+def rows_of_tile(view: SymbolView, width: int, height: int, color_by: ColorBy = ColorBy.CHANGE) -> list[str]:
+    """The rows of the only tile of a map."""
+    shown = MarketMap()
+    shown.arrange([view], width, height, 0)
+    rows = text_of(shown.paint([view], None, color_by, palette_of("braille")))
+    return [row[1:].rstrip() for row in rows]
+
+
+def test_a_large_tile_shows_price_volume_trends_levels_range_and_the_closes_of_the_day() -> None:
+    view = replace(FakeMonitor(1).views["BTCUSDT"], relative_volume=3.4, volume_24h=402e6)
+    rows = rows_of_tile(view, 40, 18)
+    trends = [text for text in rows if "1h" in text]
+    assert rows[0] == "BTC"
+    assert rows[2] == "60123.40"
+    assert rows[3] == "vol 402M  RVOL 3.4"
+    assert [part[:-1] for part in trends[0].split()[:5]] == ["1m", "5m", "15m", "1h", "4h"]
+    assert any(text.startswith("POC +") and "VA " in text for text in rows)
+    assert any(text.startswith("24h ") and " to " in text for text in rows)
+    drawn = rows[rows.index("") + 1 : -1]
+    assert len(drawn) >= 6
+    assert all(max(len(text) for text in drawn) == 38 for _ in drawn)
+    assert {len(text.replace(" ", "")) for text in drawn[-1:]} == {
+        38
+    }  # a bar in every cell of the lowest row
+
+
+def test_a_tile_leaves_out_what_does_not_fit_and_cuts_nothing() -> None:
+    view = replace(FakeMonitor(1).views["BTCUSDT"], relative_volume=3.4, volume_24h=402e6)
+    whole = {text for text in rows_of_tile(view, 60, 30) if text}
+    for width in range(11, 40):
+        for height in range(4, 16):
+            rows = rows_of_tile(view, width, height)
+            assert "60123.40" in rows or height == 4, (width, height, rows)
+            assert not any("…" in text for text in rows), (width, height, rows)
+            assert any(text.startswith("vol 402M") for text in rows) or height < 6, rows
+    assert "vol 402M  RVOL 3.4" in whole
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (SymbolState.STALE, "no frame since 14:00:02"),
+        (SymbolState.LATE, "the minute 14:01 has not closed yet"),
+    ],
+)
+def test_a_large_tile_names_what_is_wrong_before_all_else(state: SymbolState, reason: str) -> None:
+    view = replace(FakeMonitor(1).views["BTCUSDT"], state=state, reason=reason)
+    assert rows_of_tile(view, 60, 18)[2] == f"{state.value}: {reason}"
+    assert rows_of_tile(view, 14, 18)[2] == state.value
+
+
+def test_a_tile_coloured_by_something_else_has_the_change_as_well() -> None:
+    view = replace(FakeMonitor(1).views["BTCUSDT"], change_24h=1.53)
+    assert not any(text == "24h +1.53%" for text in rows_of_tile(view, 40, 18))
+    for color_by in (ColorBy.TRENDS, ColorBy.FRESHNESS):
+        assert "24h +1.53%" in rows_of_tile(view, 40, 18, color_by)
 
 
 def test_the_line_on_a_symbol_names_what_is_wrong_with_it_first() -> None:
