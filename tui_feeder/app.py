@@ -79,7 +79,11 @@ _ELSEWHERE: dict[str, tuple[str, tuple[object, ...], str]] = {
         "faults can be injected on the own screen of a demo alone: feeder-tui --demo",
     ),
     "app.configuration": ("configuration", (), "the configuration is not known here: feeder-tui config show"),
-    "app.cluster": ("go", ("cluster",), "this feeder works by itself: no cluster is configured"),
+    "app.cluster": (
+        "go",
+        ("cluster",),
+        "no cluster: cluster.enabled = true makes this feeder a worker (docs/cluster.md)",
+    ),
 }
 
 

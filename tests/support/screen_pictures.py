@@ -13,7 +13,7 @@ from pathlib import Path
 
 from textual.geometry import Size
 
-from tests.support.fake_monitor import MINUTE_MS, NOON, FakeMonitor, with_troubles
+from tests.support.fake_monitor import MINUTE_MS, NOON, FakeMonitor, clustered, with_troubles
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.monitor import AlertView, Event
 from tui_feeder.screens.base import FeederScreen
@@ -42,6 +42,7 @@ SCREENS = {
     "4-data": "4 d",
     "5-sources": "5",
     "6-log": "6",
+    "7-cluster": "7",
     "8-footprint": "8",
     "0-map": "0",
     "help": "question_mark",
@@ -100,7 +101,10 @@ async def pictures(folder: Path, size: tuple[int, int], look: str, symbols: int)
     drawn: list[str] = []
     whole = Size(*size)
     for name, keys in SCREENS.items():
-        app = FeederApp(monitor_of(symbols), replace(LOOKS[look], refresh_hz=0.2), title="feeder-tui")
+        monitor = monitor_of(symbols)
+        if name == "7-cluster":
+            clustered(monitor)
+        app = FeederApp(monitor, replace(LOOKS[look], refresh_hz=0.2), title="feeder-tui")
         async with app.run_test(size=size) as pilot:
             await pilot.press(*keys.split())
             for _ in range(5):

@@ -22,12 +22,15 @@ from tui_feeder.widgets.lists import first_line, gap_reason, paint_gaps
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.popup import Overlay
+from tui_feeder.widgets.sheet import wrapped
 from tui_feeder.widgets.text_line import with_place
 
 #: What the two strips of a symbol span.
 _SPANS = (DAY_MS, 60 * DAY_MS)
 #: Lines of the gaps at least; of the days with their headings at least and at most.
 _LEAST_GAPS, _LEAST_DAYS, _MOST_DAYS = 4, 5, 62
+#: Lines on one gap at most, and cells that the place of the list takes beside them.
+_MOST_ABOUT, _PLACE = 4, 22
 _LOOK_SECONDS = 2.0  # between two looks at the same strip while no gap changes
 
 
@@ -64,34 +67,35 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
 
     def place(self, size: Size) -> Mapping[Widget, Region]:
         """See :meth:`tui_feeder.screens.base.FeederScreen.place`."""
-        rows, listed, days = self._rows
+        rows, listed, days, about = self._rows
         plan: dict[Widget, Region] = {
             self._strips: Region(0, 1, size.width, rows),
             self._list: Region(0, 1 + rows, size.width, listed),
-            self._detail: Region(0, size.height - 2, size.width, 1),
+            self._detail: Region(0, size.height - 1 - about, size.width, about),
         }
         if days:
             plan[self._days] = Region(0, 1 + rows + listed, size.width, days)
         return plan
 
     @property
-    def _rows(self) -> tuple[int, int, int]:
-        """Lines of the coverage with heading and legend, of the gaps, and of the days where there is room."""
-        whole = self.app.size.height - 3
+    def _rows(self) -> tuple[int, int, int, int]:
+        """Lines of the coverage with heading and legend, the gaps, the days if there is room, and one gap."""
+        about = min(len(self._about(self.host.snapshot)), _MOST_ABOUT)
+        whole = self.app.size.height - 2 - about
         rows = 2 + min(max(1, len(self.host.grid.order)), whole * 3 // 5 - 2)
         left = whole - rows
         listed = max(_LEAST_GAPS, 1 + len(self.host.snapshot.gaps))
         days = min(left - listed, _MOST_DAYS)
-        return (rows, left - days, days) if days >= _LEAST_DAYS else (rows, left, 0)
+        return (rows, left - days, days, about) if days >= _LEAST_DAYS else (rows, left, 0, about)
 
     def paint(self, snapshot: Snapshot) -> None:
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width = self.app.size.width
         planned = [self.plan[panel].height if panel in self.plan else 0
-                   for panel in (self._strips, self._list, self._days)]  # fmt: skip
+                   for panel in (self._strips, self._list, self._days, self._detail)]  # fmt: skip
         if list(self._rows) != planned:
             self.call_later(self.replan)
-        rows, room, days = planned
+        rows, room, days, about = planned
         grid = self.host.grid
         views = grid.window(rows - 2)
         named = name_width(grid.order)
@@ -103,20 +107,27 @@ class GapsScreen(FeederScreen, inherit_bindings=False):
         at = self._index(snapshot)
         rate, now = snapshot.clock_rate, snapshot.exchange_time
         self._list.show(paint_gaps(snapshot.gaps, at, now, rate, width, room, self.palette))
-        parts: list[Part] = []
-        if at >= 0:
-            gap = snapshot.gaps[at]
-            parts = [(f"  {gap.symbol} ", Role.STRONG)]
-            if gap.closed_at is not None:
-                parts.append(
-                    (f"filled at {cells.clock_text(gap.closed_at, True, self.palette.zone)}; ", Role.OK)
-                )
-            parts.append((gap_reason(gap), Role.TEXT))
         first = first_line(at, len(snapshot.gaps), room - 1)
         place = cells.range_text(first, min(room - 1, len(snapshot.gaps)), len(snapshot.gaps))
-        self._detail.show([with_place(parts, place and f"gaps {place}", width, self.palette)])
+        described = self._about(snapshot)[: max(1, about)]
+        strips = [self.palette.strip(parts, width) for parts in described[:-1]]
+        strips.append(with_place(described[-1], place and f"gaps {place}", width, self.palette))
+        self._detail.show(strips)
         if days:
             self._paint_days(snapshot, width, days)
+
+    def _about(self, snapshot: Snapshot) -> list[list[Part]]:
+        """The selected gap and the whole of its reason, in at least one line."""
+        at = self._index(snapshot)
+        if at < 0:
+            return [[]]
+        gap = snapshot.gaps[at]
+        parts: list[Part] = [(f"  {gap.symbol} ", Role.STRONG)]
+        if gap.closed_at is not None:
+            parts.append((f"filled at {cells.clock_text(gap.closed_at, True, self.palette.zone)}; ", Role.OK))
+        parts.append((gap_reason(gap), Role.TEXT))
+        room = self.app.size.width - (_PLACE if len(snapshot.gaps) > 1 else 0)
+        return wrapped(parts, room, 2)
 
     def _paint_days(self, snapshot: Snapshot, width: int, height: int) -> None:
         """The coverage of the selected symbol, as many days as there are lines."""

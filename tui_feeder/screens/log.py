@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -17,7 +17,7 @@ from tui_feeder.screens.filter_input import FilterInput
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.mouse import WHEEL_ROWS
 from tui_feeder.widgets import cells
-from tui_feeder.widgets.lists import paint_events
+from tui_feeder.widgets.event_lines import events_in_sight, most_above
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.pattern import matching
@@ -95,9 +95,11 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         if self._above and self._newest in events:
             self._above += len(events) - 1 - events.index(self._newest)
         self._newest = events[-1] if events else None
-        self._above = min(self._above, max(0, len(events) - self._height))
-        width = self.app.size.width
-        self._list.show(paint_events(events, self._above, width, self._height, self.palette))
+        self._above = min(self._above, self._most_above(events))
+        width, height = self.app.size.width, self._height
+        listed = events_in_sight(events, self._above, width, height, self.palette)
+        strips = [self.palette.strip(parts, width) for _, parts in listed]
+        self._list.show(strips + [self.palette.strip([], width)] * (height - len(strips)))
         what = _SHOWN[self._level][0] + (f" of {self._only}" if self._only is not None else "")
         shown: list[Part] = [(f" {what}", Role.STRONG)]
         if not events:
@@ -105,13 +107,16 @@ class LogScreen(FeederScreen, inherit_bindings=False):
             self._state.show([self.palette.strip(shown, width)])
             return
         shown.append((f", {self._above} newer below" if self._above else ", the newest last", Role.MUTED))
-        rows = min(self._height, len(events))
-        place = cells.range_text(len(events) - self._above - rows, rows, len(events))
+        first, last = listed[0][0], listed[-1][0]
+        place = cells.range_text(first, last - first + 1, len(events))
         self._state.show([with_place(shown, place, width, self.palette)])
 
     @property
     def _height(self) -> int:
         return self.app.size.height - 3
+
+    def _most_above(self, events: Sequence[Event]) -> int:
+        return most_above(events, self.app.size.width, self._height, self.palette)
 
     def detail(self) -> Overlay | None:
         """See :meth:`tui_feeder.screens.base.FeederScreen.detail`; of the newest line in sight."""
@@ -131,10 +136,9 @@ class LogScreen(FeederScreen, inherit_bindings=False):
     def press_at(self, x: int, y: int) -> None:
         """See :meth:`~tui_feeder.screens.mouse.MouseScreen.press_at`; opens the line that is pressed."""
         events, listed = self._events(self.host.snapshot), self.plan[self._list]
-        end = len(events) - self._above
-        at = max(0, end - listed.height) + y - listed.y
-        if listed.contains(x, y) and at < end:
-            self.open_popup(event_sheet(self.host, events, at))
+        rows = events_in_sight(events, self._above, listed.width, listed.height, self.palette)
+        if listed.contains(x, y) and y - listed.y < len(rows):
+            self.open_popup(event_sheet(self.host, events, rows[y - listed.y][0]))
 
     def wheel_at(self, x: int, y: int, step: int, sideways: bool) -> None:
         """See :meth:`~tui_feeder.screens.mouse.MouseScreen.wheel_at`; scrolls."""
@@ -142,13 +146,15 @@ class LogScreen(FeederScreen, inherit_bindings=False):
 
     def action_scroll(self, lines: int) -> None:
         """Older events."""
-        most = max(0, len(self._events(self.host.snapshot)) - self._height)
+        most = self._most_above(self._events(self.host.snapshot))
         self._above = min(max(0, self._above + lines), most)
         self.draw()
 
     def action_page(self, pages: int) -> None:
-        """A screenful of older events."""
-        self.action_scroll(pages * self._height)
+        """A screenful of older or newer events."""
+        events, width = self._events(self.host.snapshot), self.app.size.width
+        listed = events_in_sight(events, self._above, width, self._height, self.palette)
+        self.action_scroll(pages * len({at for at, _ in listed}))
 
     def set_filter(self, pattern: str) -> str | None:
         """See :meth:`tui_feeder.screens.filter_input.Filterable.set_filter`."""

@@ -1,13 +1,14 @@
-"""Painters of lists: gaps and events, one a line. Pure."""
+"""Painter of the list of gaps, one a line. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
 
+from rich.cells import cell_len
 from textual.strip import Strip
 
-from tui_feeder.monitor import Event, GapView
+from tui_feeder.monitor import GapView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.coverage import name_width
 from tui_feeder.widgets.lines import short_reason
@@ -18,7 +19,7 @@ _GAP_HEADINGS = (
     ("  SYMBOL", 14, False), (" FROM→TO", 0, False), ("MIN", 7, True), ("  FILLED", 15, False),
     ("TRIES", 6, True), ("NEXT/ETA", 10, True), ("  WHY", 0, False),
 )  # fmt: skip
-_LEVELS = {"info": ("  ", Role.MUTED), "warning": ("! ", Role.WARN), "error": ("! ", Role.ERROR)}
+_BAR = 8  # cells
 
 
 def paint_gaps(
@@ -48,6 +49,13 @@ def paint_gaps(
     sizes = [size for _, size, _ in _GAP_HEADINGS]
     sizes[0] = name_width(gap.symbol for gap in gaps)
     sizes[1] = max(map(len, spans), default=8) + 2
+    reasons = [short_reason(gap_reason(gap)) for gap in gaps]
+    wanted = max(map(cell_len, reasons), default=0) + 2
+    if sum(sizes) + wanted > width:  # the reasons are worth more than blanks and the bar
+        sizes[0] = 3 + max(len("SYMBOL"), *(cell_len(gap.symbol) for gap in gaps))
+        sizes[2] = 2 + max(3, *(len(f"{gap.minutes:,}") for gap in gaps))
+        sizes[3] = 2 + max(len("FILLED"), *(len(gap.state) for gap in gaps if gap.state != "filling"), 0)
+        sizes[5] = 9
     heading = "".join(
         cells.fit(text, size or len(text), right)
         for (text, _, right), size in zip(_GAP_HEADINGS, sizes, strict=True)
@@ -58,7 +66,8 @@ def paint_gaps(
     rows = height - 1
     top = first_line(selected, len(gaps), rows)
     for index, gap in enumerate(gaps[top : top + rows], top):
-        parts = _gap_parts(gap, spans[index], sizes, _when(gap, now, clock_rate), palette.glyphs)
+        when = _when(gap, now, clock_rate)
+        parts = _gap_parts(gap, spans[index], reasons[index], sizes, when, palette.glyphs)
         if index == selected:
             parts[0] = (palette.glyphs.pointer + parts[0][0][1:], parts[0][1])
         strips.append(palette.strip(parts, width, selected=index == selected))
@@ -79,10 +88,15 @@ def first_line(selected: int, lines: int, rows: int) -> int:
     return min(max(0, selected - rows + 1), max(0, lines - rows))
 
 
-def _gap_parts(gap: GapView, span: str, sizes: Sequence[int], when: str, glyphs: Glyphs) -> list[Part]:
+def _gap_parts(
+    gap: GapView, span: str, reason: str, sizes: Sequence[int], when: str, glyphs: Glyphs
+) -> list[Part]:
     filled = (gap.minutes - gap.missing) / gap.minutes if gap.minutes else 0.0
     role = {"filled": Role.OK, "unavailable": Role.WARN}.get(gap.state, Role.ACCENT)
-    state = gap.state if gap.state != "filling" else bar_text(filled, 8, glyphs) + f" {filled * 100:3.0f}%"
+    state = gap.state
+    if state == "filling":
+        bar = bar_text(filled, _BAR, glyphs) + " " if sizes[3] >= _BAR + 7 else ""
+        state = f"{bar}{filled * 100:3.0f}%"
     return [
         (cells.fit(f"  {gap.symbol}", sizes[0]), Role.TEXT),
         (cells.fit(f" {span}", sizes[1]), Role.TEXT),
@@ -90,7 +104,7 @@ def _gap_parts(gap: GapView, span: str, sizes: Sequence[int], when: str, glyphs:
         (cells.fit(f"  {state}", sizes[3]), role),
         (cells.fit(str(gap.tries), sizes[4], right=True), Role.TEXT),
         (cells.fit(when, sizes[5], right=True), Role.TEXT),
-        (f"  {short_reason(gap_reason(gap))}", Role.MUTED),
+        (f"  {reason}", Role.MUTED),
     ]
 
 
@@ -122,31 +136,3 @@ def gap_reason(gap: GapView) -> str:
     """
     source = f"asked {gap.source}" if gap.source else ""
     return ", ".join(filter(None, (gap.reason, source)))
-
-
-def paint_events(
-    events: Sequence[Event], above: int, width: int, height: int, palette: Palette
-) -> list[Strip]:
-    """Paints events, the newest at the bottom.
-
-    Args:
-        events: the newest last.
-        above: how many of the newest lie below the window; 0 follows.
-        width: cells.
-        height: lines.
-        palette: styles and symbols.
-
-    Returns:
-        The strips.
-    """
-    end = len(events) - min(above, max(0, len(events) - height))
-    strips = []
-    for event in events[max(0, end - height) : end]:
-        sign, role = _LEVELS.get(event.level, ("? ", Role.MUTED))
-        when = cells.moment_text(event.at, palette.zone, seconds=True)
-        parts: list[Part] = [(f" {when} ", Role.MUTED), (sign, role)]
-        if event.symbol:
-            parts.append((cells.fit(event.symbol, 13) + " ", Role.STRONG))
-        parts.append((event.text, Role.TEXT if event.level == "info" else role))
-        strips.append(palette.strip(parts, width))
-    return strips + [palette.strip([], width)] * (height - len(strips))

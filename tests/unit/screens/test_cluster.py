@@ -83,6 +83,12 @@ async def test_a_feeder_by_itself_has_no_such_key() -> None:
         lines = await settled(pilot)
         assert app.current_mode == "overview"
         assert "7 Cluster" not in lines[-1]
+    async with app_of(FakeMonitor(12)).run_test(size=(80, 24)) as pilot:
+        await pilot.press("7")
+        assert (
+            "cluster.enabled = true makes this feeder a worker (docs/cluster.md)"
+            in (await settled(pilot))[-1]
+        )
 
 
 async def test_the_key_appears_once_the_feeder_is_known_to_be_a_worker() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from fake_monitor import NOON, FakeMonitor
 from screens import app_of, settled
 
@@ -58,6 +61,34 @@ async def test_log_follows_scrolls_stays_and_filters() -> None:
         assert "event 95" in lines[20]
 
 
+async def test_a_line_of_the_log_that_is_too_long_goes_on_in_the_next_row() -> None:
+    monitor = FakeMonitor(3)
+    words = "a candle was refused: high 0.5930 is below close 0.5934, so it is asked for at REST again"
+    monitor.events = tuple(
+        Event(NOON + i * 1000, "error", "XRPUSDT", words if i % 2 else f"event {i}") for i in range(60)
+    )
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("6")
+        for size in ((80, 24), (81, 25), (120, 40)):
+            await pilot.resize_terminal(*size)
+            lines = await settled(pilot)
+            rows = "".join(line.strip() + " " for line in lines[1:-2])
+            assert words in " ".join(rows.split()), size
+            assert "…" not in rows
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("home")
+        lines = await settled(pilot)
+        assert "event 0" in lines[1]
+        assert "1-14 of 60" in lines[22]
+        await pilot.click(offset=(30, 3))  # the second row of the second event
+        assert "2 of 60 shown" in "\n".join(await settled(pilot))
+        await pilot.press("escape", "pagedown")
+        assert "event 14" in (await settled(pilot))[1]
+        await pilot.press("pageup", "pageup")
+        assert "event 0" in (await settled(pilot))[1]
+
+
 async def test_the_log_is_filtered_by_symbol_and_by_what_is_typed() -> None:
     monitor = FakeMonitor(3)
     monitor.events = (
@@ -110,7 +141,38 @@ async def test_a_gap_tells_its_tries_its_next_try_or_when_it_is_filled_and_why()
         assert "unreachable: Connection" in rows["ETHUSDT"]  # whole in the line below
         assert "02-02 13:03→14:09" in rows["SOLUSDT"]
         assert "filled" in rows["SOLUSDT"]
-        assert "http://127.0.0.1:1 is unreachable" in lines[-2]
+        assert "http://127.0.0.1:1 is unreachable" in " ".join(lines[-3:-1])
+
+
+async def test_the_reason_of_a_gap_is_there_in_full_at_80_columns() -> None:
+    monitor = FakeMonitor(30)
+    end = NOON - NOON % 60_000
+    short, long = (
+        "socket silent",
+        "unreachable: " + "the exchange answers every request with an error; " * 3 + "it is down",
+    )
+    gaps = [
+        GapView(name, end - 600_000, end, 4, ("filling", "queued")[at % 2], 2, "REST", short, None, 12.4)
+        for at, name in enumerate(list(monitor.views)[:6])
+    ]
+    monitor.gaps = tuple(gaps)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        lines = await settled(pilot)
+        rows = [line for line in lines if "13:53→14:03" in line]
+        assert len(rows) >= 3
+        assert all("socket silent, asked REST" in line for line in rows), rows
+        monitor.gaps = tuple(replace(gap, reason=long) for gap in gaps)
+        app.tick()
+        await settled(pilot)
+        for _ in gaps:
+            lines = await settled(pilot)
+            at = next(at for at, line in enumerate(lines) if line.startswith("▸") and "→" in line)
+            assert at < len(lines) - 4
+            shown = " ".join(" ".join(lines[-5:-1]).split())
+            assert f"{long}, asked REST" in re.sub(r" gaps \d+-\d+ of 6", "", shown)
+            await pilot.press("down")
 
 
 async def test_a_gap_that_was_filled_is_told_until_something_else_happens() -> None:

@@ -101,7 +101,7 @@ async def test_the_configuration_is_searched_and_a_value_told_with_its_origin() 
     [
         ("c", "the configuration is not known here: feeder-tui config show"),
         ("F", "faults can be injected on the own screen of a demo alone: feeder-tui --demo"),
-        ("7", "this feeder works by itself: no cluster is configured"),
+        ("7", "no cluster: cluster.enabled = true makes this feeder a worker (docs/cluster.md)"),
     ],
 )
 async def test_a_key_of_what_there_is_not_here_tells_why(key: str, why: str) -> None:

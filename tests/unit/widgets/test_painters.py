@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from examples import examples
 from fake_monitor import NOON, FakeMonitor, with_troubles
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -27,9 +28,10 @@ from tui_feeder.widgets.candles import (
 )
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.color_themes.themes import load_theme, theme_names
+from tui_feeder.widgets.event_lines import event_rows, events_in_sight, most_above
 from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile, paint_sides
 from tui_feeder.widgets.lines import news_line, status_line
-from tui_feeder.widgets.lists import paint_events, paint_gaps
+from tui_feeder.widgets.lists import paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
 from tui_feeder.widgets.progress_bars import bar_text, progress_text
 from tui_feeder.widgets.scale import PriceScale, price_scale, price_ticks
@@ -428,8 +430,44 @@ def test_lists_have_exactly_their_cells(width: int, glyphs: str) -> None:
     ]
     assert_exact(paint_gaps(gaps, 11, NOON, 1.0, width, 6, palette_of(glyphs)), width, 6)
     assert_exact(paint_gaps([], -1, NOON, 1.0, width, 6, palette_of(glyphs)), width, 6)
-    assert_exact(paint_events(events, 3, width, 6, palette_of(glyphs)), width, 6)
-    assert_exact(paint_events([], 0, width, 6, palette_of(glyphs)), width, 6)
+    palette = palette_of(glyphs)
+    listed = events_in_sight(events, 3, width, 6, palette)
+    assert len(listed) == 6
+    assert_exact([palette.strip(parts, width) for _, parts in listed], width, 6)
+    assert events_in_sight([], 0, width, 6, palette) == []
+
+
+@given(
+    st.lists(st.text(st.sampled_from("ab .:é币"), max_size=200), max_size=30),
+    st.integers(20, 120),
+    st.integers(1, 40),
+    st.integers(0, 40),
+)
+@settings(deadline=None, max_examples=examples(60))
+def test_no_line_of_the_log_is_cut_and_every_one_can_be_reached(
+    texts: list[str], width: int, height: int, above: int
+) -> None:
+    palette = palette_of("braille")
+    events = [
+        Event(NOON + at, "warning", "BTCUSDT" if at % 2 else None, text) for at, text in enumerate(texts)
+    ]
+    for event in events:
+        rows = event_rows(event, width, palette)
+        assert all(cell_len("".join(text for text, _ in row).rstrip()) <= width for row in rows)
+        shown = "".join(text for row in rows for text, _ in row)
+        assert "".join(shown.split()).endswith("".join(event.text.split()))
+    most = most_above(events, width, height, palette)
+    above = min(above, most)
+    listed = events_in_sight(events, above, width, height, palette)
+    assert len(listed) <= height
+    assert [at for at, _ in listed] == sorted(at for at, _ in listed)
+    if events:
+        assert listed[-1][0] == len(events) - 1 - above
+        oldest = events_in_sight(events, most, width, height, palette)
+        assert oldest[0][0] == 0
+        assert len(event_rows(events[0], width, palette)) > height or (
+            oldest[0][1] == event_rows(events[0], width, palette)[0]
+        )
 
 
 def test_ascii_likeness_keeps_the_cells() -> None:
