@@ -24,8 +24,11 @@ live, stood, was corrected and came late must be that of somebody who saw all me
 break only where a closing frame was wrong.
 
 With ``--trades`` the live trades of so many symbols are followed, with faults of their own: rows that stream
-or REST lack, ids without a trade, cuts. Every minute must be labelled as what it is, by the exchange's own
-sums; of days whose archive came every minute must be exact; and what was published last rests on ladders.
+or REST lack, ids without a trade, cuts; files of one symbol come late, what the insurance fund filled is
+among no trades of another, and each minute's last trade of a third bears a time in the next one. Every minute
+must be labelled as what it is, by the exchange's own sums; of days whose archive came every minute must hold
+all trades that the exchange shows of it, which make it exact but for the last two symbols; and what was
+published last rests on ladders.
 
 Beside each engine a gateway serves its store, and a client polls it all the time, during faults and repairs:
 symbols, intervals, limits and beginnings at random. Every row of a bar that was over when it was asked for
@@ -115,7 +118,6 @@ class _Run:
         self._dice = random.Random(f"runs {seed}")
         self._stop_every = given.stop_every
         self._hasty_closes = given.hasty_closes
-        self._trade_faults = TradeFaults(seed)
         self._trade_days = math.ceil(given.days) + 6
         self._folder = folder
         self._report = report
@@ -127,6 +129,8 @@ class _Run:
         self.published = PublishedMessages(self._names, _START - DAY_MS, minutes)
         self.live_record = LiveRecord(self._names, _START - DAY_MS, minutes)
         self.traded = [name for name in self._names if ":" not in name][: given.trades]
+        self._trade_faults = TradeFaults(seed, self.traded)
+        self._trade_faults_stand()
         self.witnesses: list[Witness] = []
         self._client = Client(self.exchanges, self._names, given.poll_every, self.outcome)
 
@@ -151,6 +155,10 @@ class _Run:
         )
         prefix = "" if dialect is USDM else f"{dialect.name}:"
         self._names += [prefix + name for name in market.symbols]
+
+    def _trade_faults_stand(self) -> None:
+        if self.traded:
+            self._trade_faults.stand(self.exchanges[USDM.name])
 
     @property
     def clock(self) -> SimulatedClock:
@@ -261,6 +269,7 @@ class _Run:
         if last:
             for exchange in self.exchanges.values():
                 exchange.calm()
+            self._trade_faults_stand()
             if not await self._healed(engine, collector, seeing, running):
                 gaps = [gap.view() for gap in engine.recovery.open_gaps()]
                 self.outcome.unhealed = max(1, len(gaps))
@@ -327,11 +336,12 @@ def _soak_in(folder: Path, given: argparse.Namespace, seed: int) -> tuple[Outcom
     outcome.gaps = run.counters["gaps_filled"]
     store = Store(path, read_only=True)
     for witness in run.witnesses:
-        market = run.exchanges[market_of(witness.symbol) or USDM.name].market
+        exchange = run.exchanges[market_of(witness.symbol) or USDM.name]
+        market = exchange.market
         judge(store, run.config, market, run.published, witness, outcome, given.every)
         judge_live(store, market, run.live_record, witness, outcome)
         if witness.symbol in run.traded:
-            judge_ladders(store, run.config, market, witness.symbol, outcome)
+            judge_ladders(store, run.config, exchange, witness.symbol, outcome)
     store.close()
     outcome.seconds, outcome.cpu = time.perf_counter() - real, time.process_time() - cpu
     return outcome, run.counters

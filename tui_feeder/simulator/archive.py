@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -297,10 +298,14 @@ class Archive:
             nonlocal empty
             if headed is not None and file.begin >= headed:
                 yield trade_forms.HEADER
-            for moment in range(midnight(file.begin), midnight(file.end), DAY):
-                for rows in self._trades.day(file.symbol, moment // DAY):
-                    empty = empty and not len(rows.ids)
-                    shown = changed(rows, wrongs)
+            begin, end = midnight(file.begin), midnight(file.end)
+            days = [self._trades.day(file.symbol, moment // DAY) for moment in range(begin, end, DAY)]
+            # A file has the trades of its own times: a fault may put one into the minute after its candle.
+            for rows in itertools.chain([self._trades.minute(file.symbol, begin - MINUTE)], *days):
+                shown = changed(rows, wrongs)
+                shown = shown.where((shown.times >= begin) & (shown.times < end))
+                empty = empty and not len(shown.ids)
+                if len(shown.ids):
                     yield trade_forms.archive_lines(
                         shown, instrument, self._dialect, microseconds=microseconds
                     )

@@ -99,25 +99,26 @@ async def test_minutes_in_which_the_socket_was_down_are_filled_by_rest(tmp_path:
 async def test_what_is_too_long_for_rest_stays_labelled_until_the_archive_has_it(tmp_path: Path) -> None:
     yesterday = DAY - DAY_MS
     async with (
-        exchange_at(DAY - 25 * MINUTE_MS, [SYMBOL], rate=20.0) as exchange,
+        exchange_at(DAY - 80 * MINUTE_MS, [SYMBOL], rate=20.0) as exchange,
         feeding(with_live_trades(exchange, SYMBOL), tmp_path) as (engine, first),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
         began = exchange.clock.now() // MINUTE_MS * MINUTE_MS
-        with dead_trade_socket(exchange):
-            await until(lambda: exchange.clock.now() > began + 9 * MINUTE_MS + 20_000, 120)
+        exchange.faults.switch_on("missing-trades", target="stream", share=1.0)
+        await until(lambda: exchange.clock.now() > began + 62 * MINUTE_MS + 20_000, 300)
+        exchange.faults.switch_off()
         await until(lambda: counted(engine, "trade_holes_left_to_archive") == 1, 120)
         again = exchange.clock.now() // MINUTE_MS * MINUTE_MS + MINUTE_MS
         await until(
             lambda: all(exact_in(engine.store, again, again + 3 * MINUTE_MS, yesterday)), 120, pause=0.5
         )
         known = minutes_known(engine.store, yesterday, SYMBOL)
-        before = [how for minute, how in known.items() if minute < DAY - 26 * MINUTE_MS]
-        assert len(before) > 1_400, "minutes before it followed the trades, as those of another owner"
+        before = [how for minute, how in known.items() if minute < DAY - 81 * MINUTE_MS]
+        assert len(before) > 1_300, "minutes before it followed the trades, as those of another owner"
         assert set(before) == {Known.CANDLE}
-        inside = {known[minute] for minute in range(began + MINUTE_MS, began + 9 * MINUTE_MS, MINUTE_MS)}
+        inside = {known[minute] for minute in range(began + MINUTE_MS, began + 62 * MINUTE_MS, MINUTE_MS)}
         assert inside == {Known.CANDLE}
-        assert known[began + 9 * MINUTE_MS] is Known.PARTIAL
+        assert known[began] is Known.PARTIAL
         assert shares_are_right(engine.store, yesterday) == set(Known)
         await until(lambda: not engine.live_trades._changed, 60)
         last_words_are_those_of_a_run_from_scratch(engine, first, symbol=SYMBOL)
@@ -161,5 +162,33 @@ async def test_after_a_kill_while_a_minute_is_partial_it_becomes_exact(tmp_path:
             begun = exchange.clock.now() // MINUTE_MS * MINUTE_MS
             await until(lambda: all(exact_in(engine.store, whole[0], begun + 3 * MINUTE_MS)), 120, pause=0.5)
             await until(lambda: not engine.live_trades._changed, 60)
+            first.messages[SYMBOL] = published
+            last_words_are_those_of_a_run_from_scratch(engine, first, second, symbol=SYMBOL)
+
+
+@in_virtual_time
+async def test_after_a_kill_all_that_was_asked_for_and_that_nobody_heard_is_asked_for(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    async with exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange:
+        config = with_live_trades(exchange, SYMBOL)
+        async with feeding(config, tmp_path / "first") as (engine, first):
+            await until(lambda: counted(engine, "ladder_minutes_exact") >= 3, 120)
+            whole = minutes_that_are(Known.EXACT, engine.store)[0]
+            exchange.faults.switch_on("missing-trades", target="stream", share=0.3)
+            exchange.faults.switch_on("rest-5xx", target="aggTrades")
+            await until(lambda: len(minutes_that_are(Known.PARTIAL, engine.store)) >= 8, 120)
+            with (killed / "data.mdb").open("wb") as copy:
+                engine.store.copy_to(copy.fileno())
+            published = [dict(message) for message in first.messages[SYMBOL]]
+        exchange.faults.switch_off()
+        away = exchange.clock.now()
+        await until(lambda: exchange.clock.now() > away + 40 * MINUTE_MS, 300)
+        async with feeding(config, killed) as (engine, second):
+            begun = exchange.clock.now() // MINUTE_MS * MINUTE_MS
+            await until(lambda: all(exact_in(engine.store, whole, begun + 3 * MINUTE_MS)), 300, pause=0.5)
+            assert counted(engine, "trade_holes_left_to_archive") == 0
+            await until(lambda: not engine.live_trades._changed, 60)
+            await until(lambda: not engine.supervisor.alive(f"ladders {SYMBOL}"), 60)
             first.messages[SYMBOL] = published
             last_words_are_those_of_a_run_from_scratch(engine, first, second, symbol=SYMBOL)

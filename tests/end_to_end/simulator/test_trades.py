@@ -207,3 +207,15 @@ async def test_a_file_made_wrong_has_rows_that_are_missing_twice_or_zero(client:
     client.exchange.faults.switch_off()
     client.exchange.faults.switch_on("duplicate-rows", QUIET, target="aggTrades")
     assert len(await client.rows(QUIET)) > len(right)
+
+
+async def test_a_file_has_the_trades_of_its_own_times_also_where_they_straddle_midnight(
+    client: Client,
+) -> None:
+    _, *right = await client.rows(QUIET)
+    client.exchange.faults.switch_on("straddling-trades", QUIET)
+    _, *rows = await client.rows(QUIET)
+    assert {int(row[5]) // DAY for row in rows} == {MIDNIGHT // DAY - 1}
+    assert int(rows[0][0]) == int(right[0][0]) - 1, "the last trade of the day before"
+    assert int(rows[-1][0]) == int(right[-1][0]) - 1
+    assert rows[0][5] == str(MIDNIGHT - DAY + 2)

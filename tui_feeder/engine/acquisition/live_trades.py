@@ -12,14 +12,14 @@ from typing import NamedTuple
 from tui_feeder.configuration.sections import Trades
 from tui_feeder.engine.acquisition.ingest import Ingest
 from tui_feeder.engine.acquisition.trade_incidents import TradeIncidents
-from tui_feeder.engine.analytics.orderflow.live_minutes import LiveMinutes, MissingIds
+from tui_feeder.engine.analytics.orderflow.live_minutes import KnownIds, LiveMinutes, MissingIds
 from tui_feeder.engine.core.candle import MINUTE_MS, SECOND_MS, Candle, to_rows
 from tui_feeder.engine.core.event_names import event_name
 from tui_feeder.engine.core.journal import Journal
 from tui_feeder.engine.core.supervisor import OUTSIDE_SECONDS, Supervisor, heartbeat, wait_for_work
 from tui_feeder.engine.core.trades import TradeRow, of_rows
 from tui_feeder.engine.derived.minute_ladders import owe
-from tui_feeder.engine.derived.stored_ladders import is_exact, known_share, last_known_trade, read_minute
+from tui_feeder.engine.derived.stored_ladders import is_exact, known_ids, known_share, read_minute
 from tui_feeder.engine.exchanges.base import (
     Exchange,
     GivesTrades,
@@ -39,12 +39,12 @@ _HELD_MS, _HELD_AFTER_END_MS = 500, 2_500
 _LOOK_SECONDS = 0.05
 #: What came by so long after the end of a minute is stored, closing frame or not.
 _SEALED_MS = 5 * SECOND_MS
-#: A minute that is neither exact nor proved by then is left to the archive.
+#: A minute that is neither exact nor proved by then is left to the archive; of a hole its end, or the start.
 _GIVEN_UP_MS = 10 * MINUTE_MS
 #: Trades of a symbol that are kept at most; those of a busy minute are some ten thousand.
 _MOST_TRADES = 1_000_000
 #: A longer hole is left to the archive: one of more ids, or of more time.
-_MOST_IDS, _MOST_HOLE_MS = 10_000, 5 * MINUTE_MS
+_MOST_IDS, _MOST_HOLE_MS = 10_000, 60 * MINUTE_MS
 #: Requests for trades in a minute of the exchange, of all symbols: candles and live repair need the weight.
 _REQUESTS_A_MINUTE = 20
 #: A symbol's holes are asked for together, so often.
@@ -136,7 +136,7 @@ class LiveTrades:
         for name in followed:
             if name not in self._symbols:
                 now = self._clock.now()
-                stored = last_known_trade(self._store, name, now, _MOST_IDS)
+                stored = known_ids(self._store, name, now, _MOST_HOLE_MS, _GIVEN_UP_MS)
                 self._symbols[name] = _Symbol(name, stored, ceil_to_minute(now))
         for name in [name for name in self._symbols if name not in followed]:
             self.forget(name)
@@ -276,9 +276,9 @@ class LiveTrades:
                 continue
             rows = self._store.read(symbol, minute, minute + MINUTE_MS)
             exact = is_exact(rows, live.ladder(minute))
-            waits = not live.followed(minute) or any(hole.begin <= minute <= hole.end for hole in holes)
-            late = crowded or minute + MINUTE_MS + _GIVEN_UP_MS <= now
-            final = exact or late or (len(rows) > 0 and not waits)
+            asked = any(hole.begin <= minute <= hole.end for hole in holes)
+            late = crowded or (not asked and minute + MINUTE_MS + _GIVEN_UP_MS <= now)
+            final = exact or late or (len(rows) > 0 and not asked and live.followed(minute))
             if final or minute not in known.sealed:
                 self._seal(symbol, known, minute)
             if final:
@@ -343,7 +343,7 @@ class LiveTrades:
         tries = known.asked.get(hole.first, 0)
         if hole.first in known.waiting:
             return True
-        if tries >= _TRIES or hole.end + _GIVEN_UP_MS <= now:
+        if tries >= _TRIES or max(hole.end, known.joined) + _GIVEN_UP_MS <= now:
             return False
         if hole.last - hole.first < _MOST_IDS and hole.end - hole.begin <= _MOST_HOLE_MS:
             return True
@@ -418,24 +418,24 @@ class _Symbol:
 
     Args:
         symbol: which.
-        stored: the last id and the minute (ms) of the ladder after which it goes on; None without one.
+        stored: ids of ladders that are stored, ascending.
         joined: first whole minute (ms) after its trades were asked for.
     """
 
-    def __init__(self, symbol: str, stored: tuple[int, int] | None, joined: int) -> None:
+    def __init__(self, symbol: str, stored: Sequence[KnownIds], joined: int) -> None:
         self.symbol = symbol
         self.joined = joined
         self.newest: int | None = None  # time of the newest trade, ms
         self.missing = 0  # ids that did not come and are asked for
         self.live = LiveMinutes(stored)
-        self.since = 0 if stored is None else stored[1] + MINUTE_MS  # what is older is stored, or let go; ms
+        self.since = stored[0].minute + MINUTE_MS if stored else 0  # what is older is stored, or let go; ms
         self.rows: list[TradeRow] = []  # came, and are not counted yet
         self.places = (0, 0)  # decimal places of prices and quantities so far
         #: Closing frames, and until when (monotonic) they wait.
         self.held: deque[tuple[Candle, float]] = deque()
         self.looking: asyncio.TimerHandle | None = None
         self.sealed: dict[int, tuple[object, ...]] = {}  # by minute (ms) what its stored ladder comes to
-        self.final: set[int] = set()
+        self.final = {known.minute for known in stored}
         self.asked: dict[int, int] = {}  # by its first id how often REST was asked for a hole
         self.ask_at = 0  # when REST is asked again, exchange ms
         self.waiting: set[int] = set()  # first ids of holes that are to be asked for, or are just now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, joined, of_day
+from tui_feeder.engine.analytics.orderflow.live_minutes import KnownIds
 from tui_feeder.engine.analytics.orderflow.packing import (
     PART_MINUTES,
     DaySums,
@@ -53,8 +55,6 @@ _MINUTE = "minute ladder "
 _FEW_MINUTES = 64
 #: Bytes at the beginning of a block, a checksum among them, that no other block has.
 _HEAD = 32
-#: Minutes before a start whose trades are asked for again where they are not all there.
-_MINUTES_ASKED_AGAIN = 3
 #: Days whose sums are kept while minutes are added to them.
 _FOLLOWED_DAYS = 8
 #: What the note of the messages that are to be made again for other ladders is named, before the symbol.
@@ -203,48 +203,47 @@ def put_minute(store: Store, symbol: str, minute: int, ladder: Ladder) -> Future
     return store.put_note(_minute_name(symbol, minute), pack(ladder))
 
 
-def last_known_trade(store: Store, symbol: str, now: int, most_ids: int) -> tuple[int, int] | None:
-    """Finds behind which trade the live ladders of a symbol are to go on.
+def known_ids(store: Store, symbol: str, now: int, longest: int, back: int) -> list[KnownIds]:
+    """Finds which trades the stored live ladders of a symbol have, so that the others can be asked for.
 
     Args:
         store: the store.
         symbol: whose.
         now: exchange ms.
-        most_ids: that may be asked for at once.
+        longest: what may be asked for at once, ms: where the newest ladder is older, nothing before it is.
+        back: how long (ms) before the end of the newest ladder trades that are missing are asked for.
 
     Returns:
-        The last id of an aggregated trade in a ladder, and its minute (open time, ms): of the newest; where
-        minutes just before lack trades, of the one before these, if all since can be asked for at once. None
-        where there is none that can be read.
+        The ids of each minute in that time that is exact, or of which no id is missing, and before them the
+        last one that is not asked for again; none where there is no ladder that can be read.
     """
     blocks = store.notes(f"{_MINUTE}{symbol} ")
+    if not blocks:
+        return []
     names = sorted(blocks, key=_of_name)
-    if not names or (newest := _unpacked(store, names[-1], blocks[names[-1]])) is None:
-        return None
-    last = _end_of(newest)
-    begin = max(0, len(names) - 1 - _MINUTES_ASKED_AGAIN)
-    for name, before in zip(names[begin + 1 :], names[begin:], strict=False):
-        day, number = _of_name(name)
-        minute = day + number * MINUTE_MS
-        if minute + _MINUTES_ASKED_AGAIN * MINUTE_MS < now:
-            continue
-        if is_exact(store.read(symbol, minute, minute + MINUTE_MS), _unpacked(store, name, blocks[name])):
-            continue
-        sound = _unpacked(store, before, blocks[before])
-        if sound is None:
-            break
-        id_before, minute_before = _end_of(sound)
-        each = (last[0] - id_before) / ((last[1] - minute_before) // MINUTE_MS)
-        asked = each * ((now - minute_before) / MINUTE_MS + 1)
-        near = minute - minute_before <= _MINUTES_ASKED_AGAIN * MINUTE_MS
-        return (id_before, minute_before) if near and asked < most_ids else last
-    return last
-
-
-def _end_of(ladder: Ladder) -> tuple[int, int]:
-    """The last id and the open time (ms) of the last minute of ladders."""
-    last = ladder.minutes[-1]
-    return int(last["last_id"]), int(last["minute"]) * MINUTE_MS + ladder.day
+    end = _time_of_name(names[-1]) + MINUTE_MS
+    since = end - back if now - end <= longest else end
+    begin = bisect.bisect_left(names, since, key=_time_of_name)
+    kept = [
+        (_time_of_name(name), _unpacked(store, name, blocks[name])) for name in names[max(0, begin - 1) :]
+    ]
+    sound = [(minute, ladder.minutes[-1]) for minute, ladder in kept if ladder is not None]
+    exact = {
+        minute
+        for minute, ladder in kept
+        if minute >= since and is_exact(store.read(symbol, minute, minute + MINUTE_MS), ladder)
+    }
+    found: list[KnownIds] = []
+    for (minute, sums), after in zip(sound, [*(sums for _, sums in sound[1:]), None], strict=True):
+        first, last = int(sums["first_id"]), int(sums["last_id"])
+        whole = after is not None and not sums["missing"] and int(after["first_id"]) == last + 1
+        if minute < since:
+            found.append(KnownIds(last, last, minute))
+        elif whole or minute in exact:
+            found.append(KnownIds(first, last, minute))
+        elif not found:
+            found.append(KnownIds(first - 1, first - 1, minute - MINUTE_MS))
+    return found
 
 
 def ladder_stamp(store: Store, symbol: str, day: int) -> int:
@@ -304,6 +303,12 @@ def _of_name(name: str) -> tuple[int, int]:
     """Day (ms) and number of the minute that a note is of."""
     *_, day, minute = name.split()
     return int(day), int(minute)
+
+
+def _time_of_name(name: str) -> int:
+    """Open time (ms) of the minute that a note is of."""
+    day, number = _of_name(name)
+    return day + number * MINUTE_MS
 
 
 def _minute_name(symbol: str, minute: int) -> str:

@@ -6,6 +6,7 @@ so what is missing between two that came is known; whether it is lost or an id w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -25,15 +26,23 @@ class MissingIds(NamedTuple):
     end: int  # of that of the trade after them
 
 
+class KnownIds(NamedTuple):
+    """Ids of a minute whose trades are not needed any more."""
+
+    first: int
+    last: int
+    minute: int  # open time, ms
+
+
 class LiveMinutes:
     """The trades of one symbol that are not final.
 
     Args:
-        known: the last id known from before, and its time (ms); None where nothing is known.
+        known: ids known from before, ascending.
     """
 
-    def __init__(self, known: tuple[int, int] | None = None) -> None:
-        self._known = known  # the newest of what is forgotten
+    def __init__(self, known: Sequence[KnownIds] = ()) -> None:
+        self._known = list(known)
         self._parts: dict[int, list[Trades]] = {}  # by open time
         self._ladders: dict[int, Ladder] = {}
         self._seen: tuple[Ints, Ints] | None = None
@@ -91,6 +100,11 @@ class LiveMinutes:
         """Lists the ids that are missing, ascending."""
         ids, times = self._ids()
         at = np.flatnonzero(np.diff(ids) > 1)
+        if self._known and len(at):  # of a minute that is known the first and the last id alone are here
+            known = sorted(self._known)
+            firsts, lasts = (np.array([getattr(each, name) for each in known]) for name in ("first", "last"))
+            place = np.searchsorted(firsts, ids[at], side="right") - 1
+            at = at[(place < 0) | (ids[at + 1] > lasts[np.maximum(place, 0)])]
         columns = ids[at] + 1, ids[at + 1] - 1, times[at], times[at + 1]
         return [MissingIds(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
@@ -130,18 +144,21 @@ class LiveMinutes:
         self._seen = None
 
     def forget(self, before: int) -> None:
-        """Lets minutes go; the newest id among them stays known.
+        """Lets minutes go; the newest of their ids stays known.
 
         Args:
             before: open time, ms: of minutes earlier than this one.
         """
+        gone = [known for known in self._known if known.minute < before]
+        self._known = [known for known in self._known if known.minute >= before]
         for minute in [minute for minute in self._parts if minute < before]:
-            trades = together(self._parts.pop(minute))
+            ids = together(self._parts.pop(minute)).ids
             self._ladders.pop(minute, None)
-            self.trades -= len(trades)
-            newest = int(np.lexsort((trades.ids, trades.times))[-1])
-            if self._known is None or trades.times[newest] >= self._known[1]:
-                self._known = int(trades.ids[newest]), int(trades.times[newest])
+            self.trades -= len(ids)
+            gone.append(KnownIds(int(ids.max()), int(ids.max()), minute))
+        if gone:
+            newest = max(gone, key=lambda known: (known.minute, known.last))
+            self._known.insert(0, newest._replace(first=newest.last))
             self._seen = None
 
     def _ids(self) -> tuple[Ints, Ints]:
@@ -150,9 +167,9 @@ class LiveMinutes:
             kept = [part for parts in self._parts.values() for part in parts]
             ids = [part.ids for part in kept]
             times = [part.times for part in kept]
-            if self._known is not None:
-                ids.append(np.array([self._known[0]]))
-                times.append(np.array([self._known[1]]))
+            for known in self._known:
+                ids.append(np.array([known.first, known.last]))
+                times.append(np.array([known.minute, known.minute]))
             if not ids:
                 none = np.zeros(0, dtype=np.int64)
                 return none, none

@@ -137,7 +137,7 @@ def reconcile(candles: Rows, sums: MinuteSums) -> Reconciled:
 
 
 def better_of(first: Ladder, second: Ladder, candles: Rows) -> Ladder:
-    """Takes of each minute the ladder that has more of it.
+    """Takes of each minute the ladder that is exact, else the one that has more.
 
     Args:
         first: of a day; taken where both have as much.
@@ -154,11 +154,12 @@ def better_of(first: Ladder, second: Ladder, candles: Rows) -> Ladder:
         inside = np.zeros(len(times), dtype=np.bool_)
         if len(candles):
             inside = candles["open_time"][np.minimum(places, len(candles) - 1)] == times
-        known = reconcile(candles, minute_sums(ladder.minutes, ladder.day, ladder.quantity_places))
+        sums = minute_sums(ladder.minutes, ladder.day, ladder.quantity_places)
+        exact = np.zeros(len(times), dtype=np.bool_)
+        exact[inside] = reconcile(candles, sums).known[places[inside]] == Known.EXACT
         of_minute = np.full(MINUTES_PER_DAY, -1.0)
-        shares = known.shares + (known.known == Known.EXACT)
-        of_minute[ladder.minutes["minute"][inside]] = shares[places[inside]]
-        of_minute[ladder.minutes["minute"][~inside]] = 0.0
+        # Not the share of the candle: trades that are none of its own may make up for some that are missing.
+        of_minute[ladder.minutes["minute"]] = np.where(exact, np.inf, sums.bought + sums.sold)
         rank.append(of_minute)
     taken = rank[1] > rank[0]
     return joined(

@@ -11,11 +11,11 @@ import pytest
 from examples import some_of
 from hypothesis import given
 from hypothesis import strategies as st
-from trade_samples import APE_DAY, TRX_DAY, ape_ladder, ape_plain, ape_text, trx
+from trade_samples import APE_DAY, TRX_DAY, ape_candles, ape_ladder, ape_plain, ape_text, ladder_of, trx
 
 from tui_feeder.engine.analytics.orderflow.ladder import LEVEL, MINUTE, Ladder, LadderBuilder
 from tui_feeder.engine.analytics.orderflow.packing import LadderBlockError, day_sums, pack, sums_of, unpack
-from tui_feeder.engine.analytics.orderflow.reconcile import Known, minute_sums, reconcile
+from tui_feeder.engine.analytics.orderflow.reconcile import Known, better_of, minute_sums, reconcile
 from tui_feeder.engine.core.candle import MINUTE_MS, Candle, to_rows
 from tui_feeder.engine.core.trades import Trades
 from tui_feeder.engine.exchanges.binance.agg_trades_csv import TradeLine, TradesReader, trades_of
@@ -268,3 +268,19 @@ def test_of_a_minute_it_is_known_how_much_is_there() -> None:
     assert known.shares[3] == 1.0
     assert known.shares[15:].tolist() == [0.0, 1.0]
     assert known.strangers == len(ladder.minutes) - 15
+
+
+def test_of_two_ladders_of_a_minute_the_exact_one_is_better_then_the_one_that_has_more() -> None:
+    busy = int(np.argmax(ape_candles()["trades"]))
+    begin = APE_DAY + busy * MINUTE_MS
+    trades = [trade for trade in ape_plain() if begin <= trade.time < begin + MINUTE_MS]
+    candles = ape_candles()[busy : busy + 1].copy()
+    whole = ladder_of(trades)
+    # One trade too many, as where a candle counts what bears a time of the next minute.
+    more = ladder_of([*trades, trades[-1]._replace(id=trades[-1].id + 1)])
+    assert same(better_of(whole, more, candles), whole)
+    assert same(better_of(more, whole, candles), whole)
+    candles["trades"] += 1  # no ladder is exact: those that lack trades are nearer to the candle by volume
+    for first, second in ((more, whole), (whole, more)):
+        assert same(better_of(first, second, candles), more)
+    assert same(better_of(whole, whole.of_minutes(whole.minutes["minute"] < 0), candles), whole)

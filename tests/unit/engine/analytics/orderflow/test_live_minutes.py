@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trade_samples import APE_DAY, ape_ladder, ape_plain
 
 from tui_feeder.engine.analytics.orderflow.ladder import LadderBuilder
-from tui_feeder.engine.analytics.orderflow.live_minutes import LiveMinutes, MissingIds
+from tui_feeder.engine.analytics.orderflow.live_minutes import KnownIds, LiveMinutes, MissingIds
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.trades import TradeRow, Trades, of_rows
 
@@ -60,7 +60,7 @@ def test_missing_ids_are_between_the_trades_on_both_sides() -> None:
     cut = [row for row in rows if row[4] < START + 30_000 or row[4] >= START + 2 * MINUTE_MS + 30_000]
     before = [row for row in cut if row[4] < START + MINUTE_MS]
     after = [row for row in cut if row[4] >= START + 2 * MINUTE_MS]
-    live = LiveMinutes((rows[0][0] - 1, START - MINUTE_MS))
+    live = LiveMinutes([KnownIds(rows[0][0] - 1, rows[0][0] - 1, START - MINUTE_MS)])
     live.add(trades_of(cut))
     hole = MissingIds(before[-1][0] + 1, after[0][0] - 1, START, START + 2 * MINUTE_MS)
     assert live.missing() == [hole]
@@ -96,12 +96,32 @@ def test_what_is_forgotten_leaves_its_newest_id() -> None:
     assert rows[0][0] == ids[0]
 
 
+def test_minutes_known_from_before_lack_nothing_and_those_between_them_do() -> None:
+    rows = [rows_of(at, 1) for at in range(5)]
+    ids = [[row[0] for row in minute] for minute in rows]
+    known = [KnownIds(ids[at][0], ids[at][-1], START + at * MINUTE_MS) for at in (0, 2)]
+    live = LiveMinutes(known)
+    live.add(trades_of(rows[4]))
+    holes = [
+        MissingIds(ids[at][0], ids[at][-1], START + (at - 1) * MINUTE_MS, START + (at + 1) * MINUTE_MS)
+        for at in (1, 3)
+    ]
+    assert live.missing() == holes
+    live.add(trades_of(rows[1] + rows[2][:2]))  # a page ends where it will
+    assert live.missing() == holes[1:]
+    assert live.proved(START + MINUTE_MS)
+    live.forget(START + 3 * MINUTE_MS)
+    assert live.missing() == holes[1:]
+    live.add(trades_of(rows[3]))
+    assert live.missing() == []
+
+
 def test_a_trade_beyond_the_minute_closes_no_hole_of_ids() -> None:
     """The last trade of a minute may bear a time of the next one: both are proved all the same."""
     rows = rows_of(0, 3)
     last = max(at for at, row in enumerate(rows) if row[4] < START + MINUTE_MS)
     rows[last] = (*rows[last][:4], START + MINUTE_MS + 3, rows[last][5])
-    live = LiveMinutes((rows[0][0] - 1, START - MINUTE_MS))
+    live = LiveMinutes([KnownIds(rows[0][0] - 1, rows[0][0] - 1, START - MINUTE_MS)])
     live.add(trades_of(rows))
     assert live.proved(START)
     assert live.proved(START + MINUTE_MS)
