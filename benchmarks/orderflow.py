@@ -3,7 +3,8 @@
 ``python -m benchmarks.orderflow [--json] [--check]``. The day is made by the embedded exchange at the density
 of BTCUSDT. Times are of the processor. The ratio is to reading the file, hashing and inflating it alone. Live
 trades come over a socket from another process, 600,000 as fast as they are read; what that takes is stated as
-a share of a core at 20,000 a second.
+a share of a core at 20,000 a second. What screens ask for is asked of a store of eight such days and a day in
+progress: how long what draws them waits at most, at first and with each new minute, and until all is there.
 
 ``python -m benchmarks.orderflow --distances [FILE...]`` prints the table of docs/orderflow.md: how far levels
 of candles are from those of trades. Files are the exchange's archives of aggregated trades (zip), or raw
@@ -28,7 +29,7 @@ import numpy as np
 from benchmarks._report import KLINES, Figure, report
 from tests.support.raw_trades import ladder_of_raw_trades
 from tui_feeder.engine.analytics.orderflow.ladder import Ladder, LadderBuilder, of_day
-from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack, sums_of
+from tui_feeder.engine.analytics.orderflow.packing import day_sums, pack, sums_of, unpack
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile, traded_profile
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.traded import MinuteVolume
@@ -42,6 +43,8 @@ _AS_OF = 1_773_144_000_000  # 2026-03-10T12:00Z
 _DAY = _AS_OF // DAY_MS - 3
 _MOST = 1 << 30
 _ROUNDS = 5
+#: What draws the screens waits for an answer at most so long, ms.
+_LONGEST_WAIT = 15
 #: What may be seen of it: a day's archive alone in a process.
 _ALONE = "--alone"
 _DISTANCES = "--distances"
@@ -114,8 +117,10 @@ def measure() -> list[Figure]:
         peak = float(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     # Not where memory is measured: the process that reads a day knows no engine.
     from benchmarks._live_trades import SYMBOLS, measured
+    from benchmarks._screen_answers import measured as screen_waits
 
     live, _, exact_minutes = measured()
+    waits = screen_waits(unpack(block), candles)
     settings = ProfileSettings(tick_size=0.1)
 
     def profile_of_block() -> TradedProfile | None:
@@ -133,6 +138,11 @@ def measure() -> list[Figure]:
         Figure("live: 20,000 trades/s of 40 symbols, of a core", live, "ratio", at_most=0.35),
         Figure("live: minutes that are exact", exact_minutes, "minutes", at_least=SYMBOLS),
         Figure("profile: share of exact minutes", 0.0 if exact is None else exact.exact_share, "ratio", 1.0),
+        *(
+            Figure(f"screen waits: {what}", wait.longest, "ms", at_most=_LONGEST_WAIT)
+            for what, wait in waits.items()
+        ),
+        *(Figure(f"until it is there: {what}", wait.until_whole, "ms") for what, wait in waits.items()),
     ]
 
 

@@ -615,7 +615,7 @@ Spans: TypeAlias = tuple[tuple[int, int], ...]
 #: What is read at once of a symbol for a profile or an anchored VWAP, ms.
 LONGEST_RANGE = 100 * 86_400_000
 #: A screen waits so long for an answer that takes long, and shows what there is of it until it asks again.
-PATIENCE_SECONDS = 0.015
+PATIENCE_SECONDS = 0.006
 
 
 class Monitor(Protocol):
@@ -667,24 +667,29 @@ class Monitor(Protocol):
         """
         ...
 
-    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+    def profile(
+        self, symbol: str, day: int | None = None, patience: float | None = None
+    ) -> ProfileView | None:
         """Gives the profile of a UTC day.
 
         Args:
             symbol: the symbol.
             day: midnight, ms; None for the newest.
+            patience: seconds after which what there was before is given; once there is more the symbol
+                looks changed. None: as long as it takes.
 
         Returns:
             The profile; None if there is none.
         """
         ...
 
-    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+    def range_profile(self, symbol: str, spans: Spans, patience: float | None = None) -> RangeView | None:
         """Gives the profile of any minutes: a range, a session, a composite of days.
 
         Args:
             symbol: the symbol.
             spans: start and end (exclusive) of each, ms, in order.
+            patience: see :meth:`profile`.
 
         Returns:
             The profile; None without trades, or where the spans are longer than :data:`LONGEST_RANGE`.
@@ -708,19 +713,19 @@ class Monitor(Protocol):
             count: bars at most.
             levels: rows that all of them together may take.
             end: exclusive end of the last one, ms; None for the newest.
-            patience: seconds after which the newest bars that there are by then are given, to be asked for
-                again; None: all.
+            patience: see :meth:`profile`; the newest bars are given first.
 
         Returns:
             The bars; None where nothing was traded.
         """
         ...
 
-    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """Lists the naked points of control of the days whose profiles are kept.
 
         Args:
             symbol: the symbol.
+            patience: see :meth:`profile`.
 
         Returns:
             By day, ascending.
@@ -736,8 +741,7 @@ class Monitor(Protocol):
             symbol: the symbol.
             day: midnight, ms.
             every: minutes from one point to the next.
-            patience: seconds after which the levels up to where they were followed by then are given, to be
-                asked for again; None: all.
+            patience: see :meth:`profile`; the levels are given up to where they are followed by then.
 
         Returns:
             The lines; None if there is no profile.

@@ -245,7 +245,9 @@ class FakeMonitor:
                     states[cell] = MinuteState.MISSING
         return tuple(states)
 
-    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+    def profile(
+        self, symbol: str, day: int | None = None, patience: float | None = None
+    ) -> ProfileView | None:
         """A profile of the quarters of that day."""
         self.calls.append(f"profile {symbol}")
         today = NOON - NOON % DAY_MS
@@ -257,7 +259,7 @@ class FakeMonitor:
         bars = bars[-56:] if not back else bars[-56 - 96 * back : -56 - 96 * (back - 1)]
         return profile_of(symbol, decimals, back, bars.tobytes())
 
-    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+    def range_profile(self, symbol: str, spans: Spans, patience: float | None = None) -> RangeView | None:
         """The profile of today under another name, two nodes in it."""
         self.calls.append(f"range_profile {symbol} {spans}")
         made = self._profile(symbol, self.views[symbol].price_decimals)
@@ -299,7 +301,7 @@ class FakeMonitor:
             )  # fmt: skip
         return FootprintView(symbol, step, tuple(found))
 
-    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """Those of the two days before yesterday, above and below the price."""
         self.calls.append(f"naked_pocs {symbol}")
         today = NOON - NOON % DAY_MS

@@ -12,12 +12,11 @@ import contextlib
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -42,6 +41,7 @@ from tui_feeder.attach.wire import (
 )
 from tui_feeder.day_evidence import DayView, MinuteView
 from tui_feeder.errors import RunFailure
+from tui_feeder.late_answers import Answering, LateAnswers
 from tui_feeder.monitor import (
     ROW,
     AnchoredLine,
@@ -67,9 +67,7 @@ _PULL_SECONDS = 0.1  # at least, between two snapshots
 _FIRST_ANSWER_SECONDS = 0.05  # a first question waits so long for its answer
 _WAITS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries to find a feeder again
 _KEPT = 256  # answers
-_LATE_BITS = 40  # of the number of changes, below that of late answers
 _STATES = tuple(MinuteState)
-_NEVER = object()
 _NOT_CONNECTED = "the feeder does not answer"
 
 
@@ -88,17 +86,6 @@ def _refusal(error: BaseException) -> str:
     if isinstance(error, ConnectionError | FileNotFoundError | NotADirectoryError | EOFError):
         return NO_FEEDER
     return str(error) or "no answer in time"
-
-
-@dataclass(slots=True)
-class _CachedAnswer:
-    """An answer at hand."""
-
-    value: Any
-    stamp: object = _NEVER  # what it depends on, as it was when it was asked for
-    asked: bool = False  # an answer is under way
-    late: bool = False  # whoever asked went on without it
-    there: threading.Event = field(default_factory=threading.Event)
 
 
 class AttachedMonitor:
@@ -121,9 +108,7 @@ class AttachedMonitor:
         self._newest: Snapshot
         self._base: Snapshot | None = None  # what the feeder believes us to have
         self._requested = asyncio.Event()  # since the last snapshot was asked for
-        self._known: OrderedDict[tuple[Any, ...], _CachedAnswer] = OrderedDict()
-        self._lock = threading.Lock()
-        self._late: dict[str, int] = {}  # of each symbol the answers that came after a screen went on
+        self._answers = LateAnswers(_KEPT)
         self._number = 0
         self._waiting: dict[int, Callable[[Any], None]] = {}
         self._changes: set[Future[str]] = set()  # whose answers are awaited
@@ -150,23 +135,11 @@ class AttachedMonitor:
         """The newest snapshot; of a lost feeder the last one, its clock going on so that ages grow."""
         with contextlib.suppress(RuntimeError):  # it was closed
             self._loop.call_soon_threadsafe(self._requested.set)
-        now, newest = time.monotonic(), self._with_late(self._newest)
+        now, newest = time.monotonic(), self._answers.marked(self._newest)
         if newest.state != "lost":
             return newest
         passed = (now - newest.taken_at) * newest.clock_rate * 1000
         return replace(newest, exchange_time=newest.exchange_time + round(passed), taken_at=now)
-
-    def _with_late(self, newest: Snapshot) -> Snapshot:
-        """The snapshot, in which symbols of late answers look changed: screens ask again, and get them."""
-        if not self._late:
-            return newest
-        symbols = tuple(
-            replace(view, stored=(view.stored[0] + (late << _LATE_BITS), view.stored[1]))
-            if (late := self._late.get(view.symbol))
-            else view
-            for view in newest.symbols
-        )
-        return replace(newest, symbols=symbols)
 
     def bars(self, symbol: str, timeframe: int, count: int, end: int | None = None) -> Rows:
         """See :meth:`tui_feeder.monitor.Monitor.bars`."""
@@ -185,11 +158,13 @@ class AttachedMonitor:
         stamp = self._state_of(symbol)
         return self._ask("open_bar", symbol, timeframe, stamp=stamp, read=_rows, none=_NO_ROWS)
 
-    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+    def profile(
+        self, symbol: str, day: int | None = None, patience: float | None = None
+    ) -> ProfileView | None:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         return self._ask("profile", symbol, day, stamp=self._state_of(symbol), read=_profile, none=None)
 
-    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+    def range_profile(self, symbol: str, spans: Spans, patience: float | None = None) -> RangeView | None:
         """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
         bounds = [bound for span in spans for bound in span]
         stamp = self._state_of(symbol)
@@ -208,7 +183,7 @@ class AttachedMonitor:
         asked = symbol, timeframe, count, levels, end
         return self._ask("footprint", *asked, stamp=self._state_of(symbol), read=_footprint, none=None)
 
-    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
         nothing: tuple[NakedPoc, ...] = ()
         return self._ask("naked_pocs", symbol, stamp=self._state_of(symbol), read=_naked, none=nothing)
@@ -326,36 +301,21 @@ class AttachedMonitor:
         self, what: str, *args: str | int | None, stamp: object, read: Callable[[Any], _T], none: _T
     ) -> _T:
         """The answer at hand, ``none`` without one; a newer one is asked for where ``stamp`` has changed."""
-        key = (what, *args)
-        with self._lock:
-            known = self._known.setdefault(key, _CachedAnswer(none))
-            self._known.move_to_end(key)
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-            ask = not known.asked and known.stamp != stamp
-            if ask:
-                known.asked, known.stamp = True, stamp
-                known.there.clear()
-        if ask:
 
+        def begin(answering: Answering[_T]) -> None:
             def answered(value: Any) -> None:  # noqa: ANN401
                 try:
-                    known.value = none if value is None else read(value)
+                    answering.give(none if value is None else read(value))
                 except Exception:  # of a feeder that is not like this program: this answer alone is missing
                     log.exception("an answer to %s could not be read", what)
-                with self._lock:
-                    known.asked, late, known.late = False, known.late, False
-                    if late and args and isinstance(args[0], str):
-                        self._late[args[0]] = self._late.get(args[0], 0) + 1
-                known.there.set()
+                    answering.keep()
 
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._send, what, args, answered)
-        if ask and self._writer is not None:
-            known.there.wait(_FIRST_ANSWER_SECONDS)
-            with self._lock:
-                known.late = known.asked
-        return cast(_T, known.value)
+
+        symbol = args[0] if args and isinstance(args[0], str) else None
+        wait = None if self._writer is None else _FIRST_ANSWER_SECONDS
+        return self._answers.ask((what, *args), symbol, stamp, begin, none, wait)
 
     # --- the other side --------------------------------------------------------------------------
 
@@ -384,9 +344,7 @@ class AttachedMonitor:
                         raise WireError(message.text)
                     if not isinstance(message, Welcome):
                         raise WireError("what listens there is not a feeder")
-                with self._lock:
-                    for known in self._known.values():  # nothing is under way, and all of it may be old
-                        known.asked, known.stamp = False, _NEVER
+                self._answers.forget()  # nothing is under way
                 self.welcome, self._writer, self._base = message, writer, None
                 tries = 0
                 async with asyncio.TaskGroup() as both:

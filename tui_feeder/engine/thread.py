@@ -189,7 +189,7 @@ class LiveMonitor:
     def snapshot(self) -> Snapshot:
         """The newest snapshot, at most a tick old while the screen keeps pulling."""
         self.wanted = True
-        return self.newest
+        return self._reads.answers.marked(self.newest)
 
     def _closed(self, symbol: str) -> int | None:
         """Exclusive end of the last committed minute of a symbol, ms."""
@@ -229,15 +229,17 @@ class LiveMonitor:
         except StoreError:
             return outside
 
-    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+    def profile(
+        self, symbol: str, day: int | None = None, patience: float | None = None
+    ) -> ProfileView | None:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         closed = self._closed(symbol)
-        return None if closed is None else self._reads.profile(symbol, day, closed)
+        return None if closed is None else self._reads.profile(symbol, day, closed, patience)
 
-    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+    def range_profile(self, symbol: str, spans: Spans, patience: float | None = None) -> RangeView | None:
         """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
         closed = self._closed(symbol)
-        return None if closed is None else self._reads.range_profile(symbol, spans, closed)
+        return None if closed is None else self._reads.range_profile(symbol, spans, closed, patience)
 
     def footprint(
         self,
@@ -254,10 +256,10 @@ class LiveMonitor:
             return None
         return self._reads.footprint(symbol, timeframe, count, levels, end, closed, patience)
 
-    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
         closed = self._closed(symbol)
-        return () if closed is None else self._reads.naked_pocs(symbol, closed)
+        return () if closed is None else self._reads.naked_pocs(symbol, closed, patience)
 
     def developing(
         self, symbol: str, day: int, every: int, patience: float | None = None

@@ -337,7 +337,7 @@ class ReplayMonitor:
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot: ``replay``, ``paused``, or ``seeking`` with what was there before the jump."""
-        return self._newest
+        return self._reads.answers.marked(self._newest)
 
     def _closed(self, symbol: str) -> int | None:
         view = next((view for view in self._newest.symbols if view.symbol == symbol), None)
@@ -365,15 +365,17 @@ class ReplayMonitor:
         closed = self._closed(symbol)
         return NO_ROWS if closed is None else self._reads.open_bar(symbol, timeframe, closed)
 
-    def profile(self, symbol: str, day: int | None = None) -> ProfileView | None:
+    def profile(
+        self, symbol: str, day: int | None = None, patience: float | None = None
+    ) -> ProfileView | None:
         """See :meth:`tui_feeder.monitor.Monitor.profile`."""
         closed = self._closed(symbol)
-        return None if closed is None else self._reads.profile(symbol, day, closed)
+        return None if closed is None else self._reads.profile(symbol, day, closed, patience)
 
-    def range_profile(self, symbol: str, spans: Spans) -> RangeView | None:
+    def range_profile(self, symbol: str, spans: Spans, patience: float | None = None) -> RangeView | None:
         """See :meth:`tui_feeder.monitor.Monitor.range_profile`."""
         closed = self._closed(symbol)
-        return None if closed is None else self._reads.range_profile(symbol, spans, closed)
+        return None if closed is None else self._reads.range_profile(symbol, spans, closed, patience)
 
     def footprint(
         self,
@@ -390,10 +392,10 @@ class ReplayMonitor:
             return None
         return self._reads.footprint(symbol, timeframe, count, levels, end, closed, patience)
 
-    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
         closed = self._closed(symbol)
-        return () if closed is None else self._reads.naked_pocs(symbol, closed)
+        return () if closed is None else self._reads.naked_pocs(symbol, closed, patience)
 
     def developing(
         self, symbol: str, day: int, every: int, patience: float | None = None

@@ -150,7 +150,7 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         found = self._view
         if self._beside in self.plan and found is not None and self._profile is None:
             day = found.bars[-1].time // DAY_MS * DAY_MS if self._back else None
-            self._profile = self.host.monitor.profile(view.symbol, day)
+            self._profile = self.host.monitor.profile(view.symbol, day, PATIENCE_SECONDS)
         top = 0 if found is None else top_row(found, rows, None if self._back else view.price)
         painting = (key, found, self._profile, width, height, id(palette), top)
         if painting != self._painted:

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_feeder.bars import delta_of
-from tui_feeder.monitor import DAY_MS, ProfileView, Snapshot, SymbolView
+from tui_feeder.monitor import DAY_MS, PATIENCE_SECONDS, ProfileView, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
@@ -103,7 +103,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         days = [today - (self._back + i) * DAY_MS for i in range(len(widths))]
         key = (view.symbol, tuple(days), view.last_closed, view.missing_minutes, view.stored)
         if key != self._fetched:
-            self._profiles = [self.host.monitor.profile(view.symbol, day) for day in days]
+            self._profiles = [self.host.monitor.profile(view.symbol, day, PATIENCE_SECONDS) for day in days]
             self._fetched = key
         known = [profile for profile in self._profiles if profile is not None]
         painting = (key, width, height, id(palette), axis)

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from tui_feeder.monitor import (
     DAY_MS,
     MINUTE_MS,
+    PATIENCE_SECONDS,
     GapView,
     ProfileView,
     Snapshot,
@@ -102,7 +103,8 @@ def _asked(
         return None, None, {}
     until = view.last_closed + MINUTE_MS
     sources = host.monitor.sources(view.symbol, view.last_closed // DAY_MS * DAY_MS, until)
-    return host.monitor.numbers(view.symbol), host.monitor.profile(view.symbol), sources
+    profile = host.monitor.profile(view.symbol, patience=PATIENCE_SECONDS)
+    return host.monitor.numbers(view.symbol), profile, sources
 
 
 def _price(view: SymbolView, value: float | None) -> str:

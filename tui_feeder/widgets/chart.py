@@ -16,6 +16,7 @@ from textual.strip import Strip
 from tui_feeder.monitor import (
     DAY_MS,
     MINUTE_MS,
+    PATIENCE_SECONDS,
     MinuteState,
     Monitor,
     ProfileView,
@@ -256,7 +257,7 @@ class Chart:
         self.tools.fetch(view.symbol, self.bars, self._slots, end)
         self.partial = self._lacking(view.symbol, end, frame)
         day = None if self.end is None else (self.end - 1) // DAY_MS * DAY_MS
-        self._profile = self.tools.range or self._monitor.profile(view.symbol, day)
+        self._profile = self.tools.range or self._monitor.profile(view.symbol, day, PATIENCE_SECONDS)
         self._open = self._monitor.open_bar(view.symbol, timeframe)
         return key
 

@@ -97,10 +97,11 @@ class ChartTools:
             found = self._monitor.anchored(symbol, self.marks[0], slots.timeframe, end)
             lines += _anchored_lines(found, bars, frame)
         if len(self.marks) > 1:
-            self.range = self._monitor.range_profile(symbol, ((self.marks[0], self.marks[1] + frame),))
+            span = self.marks[0], self.marks[1] + frame
+            self.range = self._monitor.range_profile(symbol, (span,), PATIENCE_SECONDS)
         self._anchored = self.lines = tuple(lines)
         if self.levels and len(bars):
-            self._naked = self._monitor.naked_pocs(symbol)
+            self._naked = self._monitor.naked_pocs(symbol, PATIENCE_SECONDS)
             self.follow(symbol, bars, frame)
 
     def follow(self, symbol: str, bars: Rows, frame: int) -> None:

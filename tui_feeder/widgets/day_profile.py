@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.strip import Strip
 
-from tui_feeder.monitor import Monitor, ProfileView, SymbolView
+from tui_feeder.monitor import PATIENCE_SECONDS, Monitor, ProfileView, SymbolView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
@@ -51,7 +51,8 @@ class DayProfile:
             return [head, *[blank] * (height - 1)]
         key = (view.symbol, view.last_closed, view.missing_minutes, view.stored, view.poc)
         if key != self._fetched:
-            self._profile, self._fetched = self._monitor.profile(view.symbol), key
+            self._profile = self._monitor.profile(view.symbol, patience=PATIENCE_SECONDS)
+            self._fetched = key
         profile = self._profile
         if profile is None:
             note = palette.strip([("  no profile yet", Role.MUTED)], width)

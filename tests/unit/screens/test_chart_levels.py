@@ -104,7 +104,7 @@ def test_naked_pocs_run_to_the_right_edge_and_are_named() -> None:
 class OneLevel(FakeMonitor):
     """Whose yesterday's point of control is naked, just above all that was traded since."""
 
-    def naked_pocs(self, symbol: str) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """At the highest price."""
         return (NakedPoc(TODAY - DAY_MS, float(self.bars(symbol, 3_600, 40)["high"].max())),)
 

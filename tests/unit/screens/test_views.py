@@ -52,7 +52,7 @@ async def test_every_day_has_its_value_area_in_numbers_whole_at_every_width(size
         for day in range(4)
         if (found := monitor.profile("BTCUSDT", NOON - NOON % DAY - day * DAY)) is not None
     }  # fmt: skip
-    monitor.profile = lambda symbol, day=None: profiles.get(
+    monitor.profile = lambda symbol, day=None, patience=None: profiles.get(
         0 if day is None else (NOON - NOON % DAY - day) // DAY
     )
     app = app_of(monitor)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +19,11 @@ from tui_feeder.engine.derived.chart_window import Windows
 from tui_feeder.engine.derived.profile_tools import ProfileTools
 from tui_feeder.engine.derived.profile_views import ProfileViews
 from tui_feeder.engine.derived.settings import analysed
+from tui_feeder.engine.derived.stored_ladders import ladders_state
 from tui_feeder.engine.storage.day_evidence import days_of, minute_of, noted_minutes_of
 from tui_feeder.engine.storage.lock import StoreError
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.late_answers import Answering, LateAnswers
 from tui_feeder.monitor import (
     AnchoredLine,
     FootprintView,
@@ -25,6 +34,15 @@ from tui_feeder.monitor import (
     Spans,
 )
 
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+#: Of an answer that comes in parts the next one is made in so long, s.
+_STEP_SECONDS = 0.015
+_KEPT = 48  # answers of those that take long
+#: Who asks several things in so long waits for all of them together as long as for one, s.
+_TURN_SECONDS = 0.05
 #: The source of single minutes is read for ranges up to this length, ms.
 SOURCED_MS = 2 * DAY_MS
 NO_ROWS: Rows = np.empty(0, dtype=ROW)
@@ -57,6 +75,10 @@ class StoredReads:
         self._windows = Windows(store, self._periods)
         self._profiles = ProfileViews(store, config)
         self._tools = ProfileTools(store, config)
+        #: Those that came after whoever asked went on.
+        self.answers = LateAnswers(_KEPT)
+        self._worker = ThreadPoolExecutor(1, "late answers")
+        self._waited = (0.0, 0.0)  # when whoever asks began to wait, and how long since, seconds
 
     def bars(
         self, symbol: str, timeframe: int, count: int, end: int | None, closed: int
@@ -103,39 +125,100 @@ class StoredReads:
         except StoreError:
             return NO_ROWS
 
-    def profile(self, symbol: str, day: int | None, closed: int) -> ProfileView | None:
+    def _answer(
+        self,
+        key: tuple[object, ...],
+        symbol: str,
+        closed: int,
+        patience: float | None,
+        make: Callable[[float | None], _T],
+        none: _T,
+    ) -> _T:
+        """What ``make`` gives; with patience by then, else what there was before.
+
+        It is given seconds after which it may give a part, which is not ``whole``, and is called again then.
+        """
+
+        def made(limit: float | None) -> _T:
+            try:
+                return make(limit)
+            except StoreError:
+                return none
+
+        if patience is None:
+            return made(None)
+
+        def begin(answering: Answering[_T]) -> None:
+            def step() -> None:
+                try:
+                    value = made(_STEP_SECONDS)
+                except Exception:
+                    log.exception("what a screen asked for could not be made: %s", key)
+                    answering.keep()
+                    return
+                whole = getattr(value, "whole", True)
+                answering.give(value, whole)
+                if not whole and answering.wanted():
+                    submit()
+
+            def submit() -> None:
+                with contextlib.suppress(RuntimeError):  # the program ends
+                    self._worker.submit(step)
+
+            submit()
+
+        try:
+            stored = self._store.edition(symbol), self._store.present(symbol).minutes
+            state = closed, stored, ladders_state(self._store, symbol)
+        except StoreError:
+            return none
+        began = time.monotonic()
+        since, waited = self._waited
+        if began - since > _TURN_SECONDS:
+            since, waited = began, 0.0
+        found = self.answers.ask(key, symbol, state, begin, none, max(0.0, patience - waited))
+        self._waited = since, waited + time.monotonic() - began
+        return found
+
+    def profile(
+        self, symbol: str, day: int | None, closed: int, patience: float | None = None
+    ) -> ProfileView | None:
         """The profile of a UTC day, of the minutes before ``closed``.
 
         Args:
             symbol: a stored symbol.
             day: beginning of the day, ms; None for the day of the newest minute.
             closed: see the class.
+            patience: see :class:`tui_feeder.monitor.Monitor`.
 
         Returns:
             The profile; None without trades.
         """
         start = (closed - MINUTE_MS) // DAY_MS * DAY_MS if day is None else day
         end = min(closed, start + DAY_MS)
-        try:
-            return self._profiles.of(symbol, start, end) if end > start else None
-        except StoreError:
+        if end <= start:
             return None
+        key = "profile", symbol, start
+        return self._answer(key, symbol, end, patience, lambda _: self._profiles.of(symbol, start, end), None)
 
-    def range_profile(self, symbol: str, spans: Spans, closed: int) -> RangeView | None:
+    def range_profile(
+        self, symbol: str, spans: Spans, closed: int, patience: float | None = None
+    ) -> RangeView | None:
         """The profile of any minutes before ``closed``.
 
         Args:
             symbol: a stored symbol.
             spans: start and end (exclusive) of each, ms, in order.
             closed: see the class.
+            patience: see :class:`tui_feeder.monitor.Monitor`.
 
         Returns:
             The profile; None without trades, or where the spans are too long.
         """
-        try:
-            return self._tools.range_profile(symbol, spans, closed)
-        except StoreError:
-            return None
+        key, end = ("range", symbol, spans), min(closed, spans[-1][1])
+        return self._answer(
+            key, symbol, end, patience, lambda _: self._tools.range_profile(symbol, spans, closed), None
+        )
 
     def footprint(
         self,
@@ -162,25 +245,32 @@ class StoredReads:
             The bars; None where nothing was traded.
         """
         until = closed if end is None else min(end, closed)
-        try:
-            return self._tools.footprint(symbol, timeframe, count, levels, until, patience)
-        except StoreError:
-            return None
+        key = "footprint", symbol, timeframe, count, levels, end
+        return self._answer(
+            key,
+            symbol,
+            until,
+            patience,
+            lambda limit: self._tools.footprint(symbol, timeframe, count, levels, until, limit),
+            None,
+        )
 
-    def naked_pocs(self, symbol: str, closed: int) -> tuple[NakedPoc, ...]:
+    def naked_pocs(self, symbol: str, closed: int, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """The naked points of control of the days whose profiles are kept.
 
         Args:
             symbol: a stored symbol.
             closed: see the class.
+            patience: see :class:`tui_feeder.monitor.Monitor`.
 
         Returns:
             By day, ascending.
         """
-        try:
-            return self._tools.naked_pocs(symbol, closed)
-        except StoreError:
-            return ()
+        nothing: tuple[NakedPoc, ...] = ()
+        key = "naked", symbol
+        return self._answer(
+            key, symbol, closed, patience, lambda _: self._tools.naked_pocs(symbol, closed), nothing
+        )
 
     def developing(
         self, symbol: str, day: int, every: int, closed: int, patience: float | None = None
@@ -197,10 +287,15 @@ class StoredReads:
         Returns:
             The lines; None if there is no profile.
         """
-        try:
-            return self._tools.developing(symbol, day, every, closed, patience)
-        except StoreError:
-            return None
+        key, end = ("developing", symbol, day, every), min(closed, day + DAY_MS)
+        return self._answer(
+            key,
+            symbol,
+            end,
+            patience,
+            lambda limit: self._tools.developing(symbol, day, every, closed, limit),
+            None,
+        )
 
     def anchored(
         self, symbol: str, anchor: int, timeframe: int, end: int | None, closed: int
