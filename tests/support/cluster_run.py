@@ -284,6 +284,12 @@ class ClusterRun:
 
         wait_until(lambda: not behind(), seconds, lambda: f"{behind()[:9]} lack minutes\n{self.logs()}")
 
+    def minutes_compared(self) -> int:
+        """How many minutes both have published of every symbol, after those in which alerts settle."""
+        spans = self._compared(_ALERTS_SETTLE_MS)
+        assert spans.keys() == set(self.symbols)
+        return min((last - first) // MINUTE_MS + 1 for first, last in spans.values())
+
     def published_by(self, name: str) -> set[int]:
         """The partitions in which a worker has published last."""
         positions = self.reader.positions()

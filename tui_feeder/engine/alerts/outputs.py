@@ -88,23 +88,12 @@ class _Waiting:
         return self.failure and f"the last alert was not handed over: {self.failure}"
 
 
-class Webhook:
-    """Posts each alert as JSON, one after the other. TLS is verified, redirects are not followed.
+class _Queued:
+    """A receiver that alerts wait for."""
 
-    Args:
-        url: never reported to anyone: it often holds a secret. A proxy of the environment leads to it.
+    name: str
 
-    Raises:
-        ProxyError: the proxy cannot be used.
-    """
-
-    name = "webhook"
-
-    def __init__(self, url: str, settings: Alerts, journal: Journal) -> None:
-        self._url = url
-        self._proxy = Proxies().of(url)
-        self._tries = 1 + settings.webhook_retries
-        self._timeout = aiohttp.ClientTimeout(total=settings.webhook_timeout_seconds)
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._waiting = _Waiting(self.name, journal)
 
@@ -126,6 +115,26 @@ class Webhook:
             payload: its JSON object.
         """
         self._waiting.put(alert, payload)
+
+
+class Webhook(_Queued):
+    """Posts each alert as JSON, one after the other. TLS is verified, redirects are not followed.
+
+    Args:
+        url: never reported to anyone: it often holds a secret. A proxy of the environment leads to it.
+
+    Raises:
+        ProxyError: the proxy cannot be used.
+    """
+
+    name = "webhook"
+
+    def __init__(self, url: str, settings: Alerts, journal: Journal) -> None:
+        self._url = url
+        self._proxy = Proxies().of(url)
+        self._tries = 1 + settings.webhook_retries
+        self._timeout = aiohttp.ClientTimeout(total=settings.webhook_timeout_seconds)
+        super().__init__(journal)
 
     async def run(self) -> None:
         """Post what waits, until cancelled."""
@@ -169,7 +178,7 @@ class Webhook:
             return f"the receiver cannot be reached{way} ({type(error).__name__})", True
 
 
-class Program:
+class Program(_Queued):
     """Runs a program for each alert, without a shell: ``{text}`` in an argument is the alert, stdin its JSON.
 
     The variables of the feeder's own configuration, which may hold secrets, are kept from it.
@@ -180,27 +189,7 @@ class Program:
     def __init__(self, command: Sequence[str], timeout: float, journal: Journal) -> None:
         self._command = tuple(command)
         self._timeout = timeout
-        self._journal = journal
-        self._waiting = _Waiting(self.name, journal)
-
-    @property
-    def waiting(self) -> int:
-        """Alerts that are not handed over."""
-        return len(self._waiting)
-
-    @property
-    def trouble(self) -> str:
-        """What is wrong with the receiver; "" where nothing is known to be."""
-        return self._waiting.trouble()
-
-    def send(self, alert: Alert, payload: bytes) -> None:
-        """Queues an alert.
-
-        Args:
-            alert: the alert.
-            payload: its JSON object.
-        """
-        self._waiting.put(alert, payload)
+        super().__init__(journal)
 
     async def run(self) -> None:
         """Run what waits, a few at a time, until cancelled."""
