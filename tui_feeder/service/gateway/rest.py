@@ -303,7 +303,7 @@ class RestSurface:
         market: ServedMarket,
         query: Parameters,
     ) -> bytes:
-        """Of the symbols that are named; of all that are live where none is, as the exchange answers."""
+        """Of the symbols that are named; else of all that are live, and if none is, when to ask again."""
         self._series.look()
         wanted, pair = symbols_wanted(query, market), None
         if market.counts_contracts and "pair" in query:
@@ -314,17 +314,25 @@ class RestSurface:
             named = [await answer(market, symbol, self.known(symbol)) for symbol in wanted]
             is_list = market.counts_contracts or "symbol" not in query
             return b"[" + b",".join(named) + b"]" if is_list else named[0]
-        found_all = []
+        found_all, refused, not_live = [], None, None
         for symbol, followed in self._feeder.followed().items():
-            if market.has(symbol) and followed.live:
+            if market.has(symbol):
                 try:
                     entry = self.known(symbol)
                     if pair is None or entry.pair == pair:
-                        found_all.append(await answer(market, symbol, entry))
-                except RefusalError:
-                    continue  # it is being recovered: a request for it alone gets an error
-        if pair is not None and not found_all:
-            raise invalid_symbol()
+                        if followed.live:
+                            found_all.append(await answer(market, symbol, entry))
+                        else:
+                            not_live = symbol, entry
+                except RefusalError as error:
+                    refused = error  # it is being recovered: a request for it alone gets this error
+        if not found_all:
+            if refused is None and not_live is not None:
+                await answer(market, *not_live)  # or the reason why it cannot be given yet
+            if refused is not None:
+                raise refused
+            if pair is not None:
+                raise invalid_symbol()
         return b"[" + b",".join(found_all) + b"]"
 
     async def _price_of(self, market: ServedMarket, symbol: str, entry: Entry) -> bytes:

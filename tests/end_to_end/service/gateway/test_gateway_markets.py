@@ -226,6 +226,23 @@ async def test_tickers_of_coinm_are_those_of_a_pair_where_one_is_named(tmp_path:
                 assert (status, json.loads(body)["code"]) == (400, code)
 
 
+async def test_a_list_of_tickers_says_when_to_ask_again_while_history_is_read(tmp_path: Path) -> None:
+    market = ListedElsewhere(synthetic_market(["BTCUSDT"], as_of_ms=NOON), COINM)
+    async with (
+        Exchange(market, SimulatedClock(NOW, 1e-6), dialect=COINM) as exchange,
+        gateway_of(exchange, tmp_path, {"BTCUSD_PERP": (START, NOON - 3_600_000)}) as gateway,
+    ):
+        gateway.feeder.candles.clear()
+        symbol = "coinm:BTCUSD_PERP"
+        gateway.feeder.symbols[symbol] = replace(gateway.feeder.symbols[symbol], live=False)
+        for call in ("price", "24hr"):
+            for query in ("", "?pair=BTCUSD", "?symbol=BTCUSD_PERP"):
+                status, body, headers = await gateway.get(f"/dapi/v1/ticker/{call}{query}")
+                assert (status, "Retry-After" in headers) == (503, True), (query, body)
+            status, body, _ = await gateway.get(f"/dapi/v1/ticker/{call}?pair=ETHUSD")
+            assert (status, json.loads(body)["code"]) == (400, -1121)
+
+
 async def test_spots_short_form_of_a_day_leaves_out_what_is_computed(tmp_path: Path) -> None:
     async with served(tmp_path, SPOT, "BTCUSDT") as (_, gateway):
         path = "/api/v3/ticker/24hr?symbol=BTCUSDT"
