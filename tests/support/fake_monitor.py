@@ -594,7 +594,10 @@ def with_troubles(monitor: FakeMonitor) -> FakeMonitor:
     unknown: dict[str, object] = {
         "price": None, "change_1m": None, "change_24h": None, "volume_24h": None, "timeframes": (),
         "poc": None, "vwap": None, "vah": None, "val": None, "last_frame": None, "last_closed": None,
+        "relative_volume": None, "day_closes": (), "high_24h": None, "low_24h": None, "forming": None,
+        "cvd_day": None, "day_volume": None,
     }  # fmt: skip
+    monitor.change(names[0], missing_minutes=1)  # of the gap below
     monitor.change(names[2], state=SymbolState.LATE, reason="the minute 14:01 has not closed yet",
                    last_frame=monitor.now - 4_100)  # fmt: skip
     monitor.change(names[5], state=SymbolState.STALE, reason="no frame since 14:00:02",

@@ -30,7 +30,7 @@ from tui_feeder.screens.scanner_layout import (
 from tui_feeder.screens.scanner_menus import note_prompt, sort_list
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.day_profile import DayProfile
-from tui_feeder.widgets.lines import news_line
+from tui_feeder.widgets.lines import news_line, without_excess
 from tui_feeder.widgets.overview_columns import (
     CellContext,
     ColumnNeeds,
@@ -177,8 +177,8 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
             self._paint_charts(snapshot, where)
         if where.news is not None:
             width = where.news.width
-            parts = self._news_parts(snapshot, width)
             place = self.grid.place if self.typed_filter.typed is None else ""
+            parts = self._news_parts(snapshot, width - (len(place) + 2 if place else 0))
             self._news.show([with_place(parts, place, width, self.palette)])
 
     def _news_parts(self, snapshot: Snapshot, width: int) -> list[Part]:
@@ -188,7 +188,7 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
         news = news_line(snapshot, self.grid.view, self.palette.glyphs, self.palette.zone)
         if note and not any(role in (Role.WARN, Role.ERROR) for _, role in news):
             return [(f"{self.palette.glyphs.note} {self.grid.selected}: ", Role.ACCENT), (note, Role.TEXT)]
-        return news
+        return without_excess(news, width)
 
     def _paint_charts(self, snapshot: Snapshot, where: Places) -> None:
         view, palette, second = self.grid.view, self.palette, self.second

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
+from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.widget import Widget
@@ -18,7 +19,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.popup import Overlay
-from tui_feeder.widgets.sheet import Sheet
+from tui_feeder.widgets.sheet import Sheet, wrapped
 from tui_feeder.widgets.text_line import with_place
 
 _AGE_SECONDS = 0.95  # ages that change with every frame are of no use
@@ -90,7 +91,7 @@ class ScrolledListScreen(FeederScreen, inherit_bindings=False):
         key = (self._top, id(self.palette))
         if key == self._painted and snapshot.taken_at - self._painted_at < _AGE_SECONDS:
             return
-        lines = self.lines(snapshot, width, height)
+        lines = [row for parts in self.lines(snapshot, width, height) for row in _rows(parts, width)]
         rows = height if len(lines) <= height else height - 1
         self._top = min(self._top, len(lines) - min(rows, len(lines)))
         shown = [self.palette.strip(parts, width) for parts in lines[self._top : self._top + rows]]
@@ -118,3 +119,10 @@ class ScrolledListScreen(FeederScreen, inherit_bindings=False):
         """Further up or down."""
         self._top = max(0, self._top + lines)
         self.draw()
+
+
+def _rows(parts: list[Part], width: int) -> list[list[Part]]:
+    """A line on as many rows as it needs."""
+    if sum(cell_len(text) for text, _ in parts) <= width:
+        return [parts]
+    return wrapped(parts, width, _INDENT)

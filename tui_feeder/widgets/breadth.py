@@ -92,20 +92,18 @@ def breadth_parts(breadth: Breadth, glyphs: Glyphs) -> list[Part]:
     return [*parts, (f" ?{breadth.unknown}", Role.MUTED)] if breadth.unknown else parts
 
 
-def mover_parts(found: Sequence[tuple[str, float]]) -> list[Part]:
-    """Writes the movers: ``PEPE +12.4 DOGE +8.1 SOL -7.7``.
+def mover_parts(name: str, change: float) -> list[Part]:
+    """Writes a mover: ``PEPE +12.4``.
 
     Args:
-        found: of :func:`movers`.
+        name: short, of the symbol.
+        change: of 24 h, percent.
 
     Returns:
         The parts of the line.
     """
-    parts: list[Part] = []
-    for name, change in found:
-        role = Role.UP if change > 0 else Role.DOWN if change < 0 else Role.FLAT
-        parts += [(f"{' ' if parts else ''}{name} ", Role.TEXT), (cells.percent_text(change, 5), role)]
-    return parts
+    role = Role.UP if change > 0 else Role.DOWN if change < 0 else Role.FLAT
+    return [(f"{name} ", Role.TEXT), (cells.percent_text(change, 5), role)]
 
 
 class MarketGroups:
@@ -125,7 +123,8 @@ class MarketGroups:
             glyphs: symbols.
 
         Returns:
-            The groups, none while no trend is known.
+            The breadth, then each mover, so that a line holds as many as it has room for; none while no trend
+            is known.
         """
         key = (timeframe, glyphs, len(snapshot.symbols))
         if key != self._key or abs(snapshot.taken_at - self._at) >= _SECONDS:
@@ -133,5 +132,6 @@ class MarketGroups:
             views = snapshot.symbols
             known = any(view.timeframes for view in views)
             breadth = breadth_parts(breadth_of(views, timeframe), glyphs)
-            self._groups = (breadth, mover_parts(movers(views))) if known else ()
+            moved = [mover_parts(name, change) for name, change in movers(views)]
+            self._groups = (breadth, *moved) if known else ()
         return self._groups

@@ -13,10 +13,12 @@ from textual.strip import Strip
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.popup import Choice, framed
+from tui_feeder.widgets.sheet import wrapped
 from tui_feeder.widgets.text_line import TextLine
 
 _WIDEST = 90
 _LABEL = 13  # cells
+_SET_IN = 4  # cells of the second row of what is true now
 _MOST_FAULT_LINES = 4
 _FOOT = " enter saves, esc "
 
@@ -137,7 +139,7 @@ class Form:
     def region(self, size: Size) -> Region:
         """See :meth:`~tui_feeder.widgets.popup.Overlay.region`; in the middle."""
         width = min(_WIDEST, size.width - (4 if size.width >= 60 else 0))
-        height = min(len(self._shown()) + len(self._below()) + 4, size.height)
+        height = min(len(self._shown()) + len(self._now(width - 4)) + 4, size.height)
         top = min(2, size.height - height)
         return Region((size.width - width) // 2, top, width, height)
 
@@ -150,7 +152,7 @@ class Form:
         lines = [self._row(fields[n], n == self._at, inside, palette)
                  for n in range(self._top, self._top + rows)]  # fmt: skip
         free = room - rows - len(end)
-        below = [[], *self._below()][:free] if free > 1 else []
+        below = [[], *self._now(inside)][:free] if free > 1 else []
         lines += [palette.strip(parts, inside) for parts in below]
         lines += [palette.strip([], inside)] * (room - len(lines) - len(end))
         lines += [palette.strip([part], inside) for part in end]
@@ -158,11 +160,14 @@ class Form:
         foot = cells.fit(foot, min(cell_len(foot), width - 4))
         return framed(self.title, lines, foot, width, palette)[:height]
 
+    def _now(self, width: int) -> list[list[Part]]:
+        return [row for parts in self._below() for row in wrapped(parts, width, _SET_IN)]
+
     def _end_lines(self, width: int, most: int) -> list[Part]:
         """What is wrong, or what the keys do."""
         if self._fault:
-            wrapped = textwrap.wrap(self._fault, max(10, width)) or [self._fault]
-            return [(line, Role.WARN) for line in wrapped[: max(1, min(most, _MOST_FAULT_LINES))]]
+            texts = textwrap.wrap(self._fault, max(10, width)) or [self._fault]
+            return [(line, Role.WARN) for line in texts[: max(1, min(most, _MOST_FAULT_LINES))]]
         if self._saving:
             return [("saving", Role.ACCENT)]
         field = self._shown()[self._at]

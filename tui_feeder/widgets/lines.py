@@ -15,6 +15,7 @@ from tui_feeder.scanner.measures import timeframe_of
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
 from tui_feeder.widgets.progress_bars import bar_text
+from tui_feeder.widgets.text_line import whole
 
 _STATES = {
     "starting": ("loading", Role.ACCENT),
@@ -32,6 +33,8 @@ _SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
 _RECENT_MS = 120_000
 _BAR = 20  # cells of the bar of a history
 _DETAILS = re.compile(r"https?://\S+ is unreachable: |\[Errno \d+\] ")
+#: Begins what a line of news can do without.
+_MORE = " · "
 #: Of the fast and the slow line.
 EMA_ROLES = (Role.EMA_FAST, Role.EMA_SLOW)
 
@@ -55,7 +58,7 @@ def status_line(
         title: of the program, shown where there is room.
         width: cells.
         glyphs: symbols.
-        market: breadth and movers.
+        market: breadth, and a group for each mover.
         zone: time zone; None for this machine's.
 
     Returns:
@@ -82,13 +85,16 @@ def status_line(
     alerts = sum(not alert.acknowledged for alert in snapshot.alerts)
     if alerts:
         groups.append([(f"alerts {alerts}!", Role.WARN)])
-    gaps, stores = _gaps(snapshot), _stores(snapshot)
+    gaps, (bad, well) = _gaps(snapshot), _stores(snapshot)
     streams = [] if snapshot.replayed else [_streams(snapshot)]
+    breadth, moved = market[:1], market[1:]
     if snapshot.state == "lost":  # nothing of it is known to be so still
-        groups.append([("all as it was last", Role.WARN)])
+        groups += [[("all as it was last", Role.WARN)], *breadth]
+    elif gaps[0][1] is Role.WARN:
+        groups += [gaps, *streams, *bad, *breadth, *well]
     else:
-        groups += [gaps, *streams, *stores] if gaps[0][1] is Role.WARN else [*streams, *stores, gaps]
-    groups += market
+        groups += [*streams, *bad, *breadth, *well, gaps]
+    groups += moved
     if snapshot.weight_limit and snapshot.state != "lost":
         role = Role.WARN if snapshot.weight_used > 0.8 * snapshot.weight_limit else Role.MUTED
         groups.append([(f"rest {snapshot.weight_used}/{snapshot.weight_limit}", role)])
@@ -125,7 +131,8 @@ def _streams(snapshot: Snapshot) -> list[Part]:
     return parts
 
 
-def _stores(snapshot: Snapshot) -> list[list[Part]]:
+def _stores(snapshot: Snapshot) -> tuple[list[list[Part]], list[list[Part]]]:
+    """Store and sinks in which something is wrong, and those that are well."""
     words: list[tuple[str, str]] = []
     store = snapshot.parts.get("store")
     if store is not None:
@@ -134,12 +141,10 @@ def _stores(snapshot: Snapshot) -> list[list[Part]]:
         )  # "paused": its disk is full; "degraded": see store_troubles
     words += [(_SINKS.get(name, name), word) for name, word in snapshot.sinks.items() if word != "off"]
     well = [name for name, word in words if word == "ok"]
-    groups: list[list[Part]] = [
+    bad: list[list[Part]] = [
         [(f"{name} ", Role.TEXT), (word[:12] + "!", Role.WARN)] for name, word in words if word != "ok"
     ]
-    if well:
-        groups.append([(" ".join(well), Role.TEXT), (" ok", Role.TEXT)])
-    return groups
+    return bad, [[(" ".join(well), Role.TEXT), (" ok", Role.TEXT)]] if well else []
 
 
 def _gaps(snapshot: Snapshot) -> list[Part]:
@@ -220,6 +225,26 @@ def news_line(
     return []
 
 
+def without_excess(parts: Sequence[Part], width: int) -> list[Part]:
+    """Leaves out what a line of news can do without, where it has no room for all of it.
+
+    Args:
+        parts: of :func:`news_line`.
+        width: cells.
+
+    Returns:
+        The parts, those of them that can be left out only where they are in sight as a whole.
+    """
+    needed = sum(cell_len(text) for text, _ in parts if not text.startswith(_MORE))
+    found: list[Part] = []
+    for text, role in parts:
+        size = cell_len(text) if text.startswith(_MORE) else 0
+        if size == 0 or needed + size <= width:
+            needed += size
+            found.append((text, role))
+    return found
+
+
 def _cut_parts(what: str, reason: str) -> list[Part]:
     why = f": {short_reason(reason)}" if reason else ""
     return [("! ", Role.WARN), (what, Role.STRONG), (why, Role.MUTED)]
@@ -272,11 +297,11 @@ def _alert(snapshot: Snapshot, zone: tzinfo | None, recent: bool = False) -> lis
     age = snapshot.exchange_time - newest.at
     if recent and age > _RECENT_MS * max(1.0, snapshot.clock_rate):
         return []
-    more = f"{len(waiting) - 1} more, " if len(waiting) > 1 else ""
+    more = [(f"{_MORE}{len(waiting) - 1} more", Role.WARN)] if len(waiting) > 1 else []
     symbol = f"{newest.symbol} " if newest.symbol is not None and newest.symbol not in newest.text else ""
     return [
         ("! ", Role.ERROR), (f"alert {cells.clock_text(newest.at, zone=zone)} ", Role.WARN),
-        (f"{symbol}{newest.text}", Role.STRONG), (f" · {more}a lists them", Role.MUTED),
+        (f"{symbol}{newest.text}", Role.STRONG), *more, (f"{_MORE}a lists them", Role.MUTED),
     ]  # fmt: skip
 
 
@@ -291,7 +316,7 @@ def _filled(snapshot: Snapshot, zone: tzinfo | None) -> list[Part]:
     if snapshot.exchange_time - at > recent or since > at:
         return []
     others = sum(closed_at > at - recent for closed_at, _ in closed) - 1
-    more = f" · {others} more closed before" if others else ""
+    more = f"{_MORE}{others} more closed before" if others else ""
     tries = f"{gap.tries} {'try' if gap.tries == 1 else 'tries'}"
     return [
         ("  ", Role.OK), (f"gap {gap.symbol} {_span(gap.start, gap.end, zone)} filled", Role.OK),
@@ -335,15 +360,15 @@ def gap_parts(
     filled = (gap.minutes - gap.missing) / gap.minutes if gap.minutes else 0.0
     doing = f"backfilling {filled * 100:.0f}%" if gap.state == "filling" else gap.state
     parts.append((doing, Role.WARN if gap.state == "unavailable" else Role.ACCENT))
+    if others:
+        parts.append((f"{_MORE}{others} more", Role.WARN))
     if gap.source:
-        parts.append((f" · {gap.source}", Role.MUTED))
+        parts.append((f"{_MORE}{gap.source}", Role.MUTED))
     if gap.next_try is not None:
         wait = max(0.0, (gap.next_try - now) / 1000 / clock_rate)
-        parts.append((f" · next try {cells.duration_text(wait)}", Role.MUTED))
-    if others:
-        parts.append((f" · {others} more", Role.WARN))
+        parts.append((f"{_MORE}next try {cells.duration_text(wait)}", Role.MUTED))
     if gap.reason:
-        parts.append((f" · {short_reason(gap.reason)}", Role.MUTED))
+        parts.append((f"{_MORE}{short_reason(gap.reason)}", Role.MUTED))
     return parts
 
 
@@ -420,8 +445,7 @@ def chart_title(
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if view.profile_note:
         parts.append((f" ! {view.profile_note}", Role.WARN))
-    parts.append((" ", Role.TEXT))
-    return palette.strip(parts, width, fill=(rule, Role.FAINT))
+    return palette.strip([*whole(parts, width - 1), (" ", Role.TEXT)], width, fill=(rule, Role.FAINT))
 
 
 def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:

@@ -25,6 +25,7 @@ _AGES = ("age", "held")
 _WITH_VALUES = (SymbolState.LIVE, SymbolState.LATE, SymbolState.STALE)
 #: Cells that the line which stands in for a history gets, if need be from columns before it.
 _NOTE_ROOM = 24
+_LEAST_VALUES = 2  # columns before that line at least: the mark and the symbol
 
 
 def cell_of(column: Column, subject: Subject, context: CellContext) -> tuple[str, Role]:
@@ -64,6 +65,11 @@ def format_row(subject: Subject, columns: Sequence[Column], context: CellContext
         and sum(column.width for column in columns[first : last + 1]) < _NOTE_ROOM
     ):
         first -= 1
+    text = _reason(subject.view)
+    while first > _LEAST_VALUES and len(text) + 1 > sum(column.width for column in columns[first : last + 1]):
+        if row[first - 1][0].strip() != cells.UNKNOWN:
+            break  # what is known stays in sight
+        first -= 1
     note = _note(subject.view, sum(column.width for column in columns[first : last + 1]), context.glyphs)
     if note is not None:
         text, role = note
@@ -77,16 +83,23 @@ def _note(view: SymbolView, width: int, glyphs: Glyphs) -> tuple[str, Role] | No
     """The line that stands in for history a symbol does not have."""
     if view.state is SymbolState.BACKFILL and view.progress is not None:
         return " " + progress_text(view.progress, width - 1, glyphs), Role.ACCENT
+    text = _reason(view)
+    if not text:
+        return None
+    return cells.fit(text, width), Role.ERROR if view.state is SymbolState.FAILED else Role.MUTED
+
+
+def _reason(view: SymbolView) -> str:
+    """Why a symbol has no history, in ASCII, after a blank; "" where it has, or its progress is shown."""
     word = _NOTED.get(view.state)
     if view.state in (SymbolState.DELISTED, SymbolState.DELIVERED) and view.last_closed is None:
         word = view.state.value  # it has no values that could stay in sight
-    if word is None:
-        return None
-    if view.state is SymbolState.BACKFILL and view.last_closed is not None:
-        return None  # what it had stays in sight while its history is read again
-    role = Role.ERROR if view.state is SymbolState.FAILED else Role.MUTED
+    if word is None or (
+        view.state is SymbolState.BACKFILL and (view.progress or view.last_closed is not None)
+    ):
+        return ""  # what it had stays in sight while its history is read again
     text = f" {word}: {view.reason}" if view.reason and view.reason != word else f" {word}"
-    return cells.fit(text if text.isascii() else text.encode("ascii", "replace").decode(), width), role
+    return text if text.isascii() else text.encode("ascii", "replace").decode()
 
 
 class FormattedRows:

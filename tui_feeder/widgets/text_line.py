@@ -33,6 +33,26 @@ def fitted(parts: Sequence[Part], width: int) -> list[Part]:
     return [*found, (" " * left, Role.TEXT)] if left else found
 
 
+def whole(parts: Sequence[Part], width: int) -> list[Part]:
+    """Leaves out the parts of a line that have no room, so that no number in it is cut.
+
+    Args:
+        parts: of the line, each of which can be read by itself; the first is always there.
+        width: cells.
+
+    Returns:
+        Those that have room.
+    """
+    found = list(parts[:1])
+    used = sum(cell_len(text) for text, _ in found)
+    for text, role in parts[1:]:
+        size = cell_len(text)
+        if used + size <= width:
+            found.append((text, role))
+            used += size
+    return found
+
+
 def with_place(parts: Sequence[Part], place: str, width: int, palette: Palette) -> Strip:
     """Makes a line at whose right end stands which part of a list is in sight.
 

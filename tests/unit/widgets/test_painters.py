@@ -19,6 +19,7 @@ from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Prog
 from tui_feeder.price_grid import PriceGrid
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.axes import paint_time_axis as paint_times
+from tui_feeder.widgets.breadth import MarketGroups
 from tui_feeder.widgets.candles import (
     MARGIN,
     Line,
@@ -30,7 +31,7 @@ from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.color_themes.themes import load_theme, theme_names
 from tui_feeder.widgets.event_lines import event_rows, events_in_sight, most_above
 from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile, paint_sides
-from tui_feeder.widgets.lines import news_line, status_line
+from tui_feeder.widgets.lines import news_line, status_line, without_excess
 from tui_feeder.widgets.lists import paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
 from tui_feeder.widgets.progress_bars import bar_text, progress_text
@@ -366,6 +367,33 @@ def test_status_line_gives_up_the_least_important_first(width: int) -> None:
         assert "FROZEN" in text
         assert "gaps 1!" in text
         assert "lmdb ok" in text
+
+
+def test_breadth_and_movers_have_their_place_before_what_is_well() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    snapshot, glyphs = monitor.snapshot(), GLYPHS["braille"]
+    groups = MarketGroups().groups(snapshot, 3_600, glyphs)
+    assert len(groups) == 4
+    narrow, wide = (
+        "".join(text for text, _ in status_line(snapshot, 12, False, "feeder-tui", width, glyphs, groups))
+        for width in (60, 110)
+    )
+    assert " 1h ▲" in narrow
+    assert "lmdb" not in narrow
+    first = "".join(text for text, _ in groups[1])
+    assert f"lmdb ok │ {first} │" in wide
+
+
+def test_news_that_has_no_room_is_left_out_and_no_number_of_it_cut() -> None:
+    monitor = with_troubles(FakeMonitor(12))
+    news = news_line(monitor.snapshot(), None, GLYPHS["braille"])
+    whole = "".join(text for text, _ in news)
+    for width in range(56, cell_len(whole) + 1):
+        found = "".join(text for text, _ in without_excess(news, width))
+        assert cell_len(found) <= width
+        assert found.startswith("! gap BTCUSDT 13:41→13:44 (3 candles) backfilling 67%")
+        assert set(found.split(" · ")) <= set(whole.split(" · "))
+    assert found == whole
 
 
 @pytest.mark.parametrize(
