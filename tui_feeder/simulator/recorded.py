@@ -13,11 +13,13 @@ import threading
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +61,8 @@ _SAMPLE = 25
 #: Numbers of smallest units below this come out right by way of floats; no sum may reach the other: sums are
 #: made in 64 bits, with one to spare.
 _EXACT, _COUNTED = 2.0**50, 2.0**62
-#: Parsed months kept, of 3.5 MB each.
-_MOST_MONTHS = 32
+#: Months kept: parsed ones of 3.5 MB each, and those split into lines, of 6 MB each.
+_MOST_MONTHS, _MOST_TEXTS = 32, 12
 #: The clock starts so long before the end of the data.
 _BEFORE_END = 7 * DAY - 12 * HOUR
 
@@ -89,6 +91,37 @@ class _Recording:
     shift: int
 
 
+@dataclass(frozen=True)
+class _Text:
+    """The lines of a month, and their open times as recorded, ms."""
+
+    lines: Sequence[bytes]
+    times: Ints
+
+
+T = TypeVar("T")
+
+
+class _Recent(Generic[T]):
+    """What was made of the files that were used last; any thread may ask."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Path, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: Path, make: Callable[[Path], T]) -> T:
+        """What is kept of a file, or else is made of it now."""
+        with self._lock:
+            if (known := self._kept.get(path)) is not None:
+                self._kept.move_to_end(path)
+                return known
+            made = self._kept[path] = make(path)
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return made
+
+
 class RecordedMarket:
     """See the module; made by :func:`recorded_market`."""
 
@@ -103,8 +136,8 @@ class RecordedMarket:
         self.start: int | None = start
         self.end: int | None = end
         self._recordings = recordings
-        self._months: OrderedDict[Path, Minutes] = OrderedDict()
-        self._lock = threading.Lock()
+        self._months = _Recent[Minutes](_MOST_MONTHS)
+        self._texts = _Recent[_Text](_MOST_TEXTS)
 
     @property
     def notes(self) -> Sequence[str]:
@@ -135,7 +168,7 @@ class RecordedMarket:
         shift = recording.shift
         parts = []
         for file in _overlapping(recording, start, end):
-            month = self._parsed(recording.instrument, file)
+            month = self._months.get(file.path, partial(_parse, instrument=recording.instrument))
             left, right = np.searchsorted(month.times, (start - shift, end - shift))
             parts.append(Minutes(month.times[left:right] + shift, month.values[left:right]))
         if not parts:
@@ -161,15 +194,9 @@ class RecordedMarket:
         shift = recording.shift
         chosen: list[bytes] = []
         for file in _overlapping(recording, start, end):
-            for line in _lines(_read(file.path)):
-                fields = line.split(b",", _WIDTH - 1)
-                scale = 1000 if int(fields[0]) >= _MICROSECONDS else 1
-                if start - shift <= int(fields[0]) // scale < end - shift:
-                    if shift:
-                        fields[0] = b"%d" % (int(fields[0]) + shift * scale)
-                        fields[6] = b"%d" % (int(fields[6]) + shift * scale)
-                        line = b",".join(fields)
-                    chosen.append(line)
+            text = self._texts.get(file.path, _text)
+            inside = (text.times >= start - shift) & (text.times < end - shift)
+            chosen += [_later(text.lines[at], shift) for at in np.flatnonzero(inside).tolist()]
         return b"\n".join([*chosen, b""])
 
     def archive_month(self, symbol: str, month: str) -> tuple[bytes, bytes | None] | None:
@@ -190,17 +217,6 @@ class RecordedMarket:
                 checksum = file.path.with_name(file.path.name + ".CHECKSUM")
                 return file.path.read_bytes(), checksum.read_bytes() if checksum.exists() else None
         return None
-
-    def _parsed(self, instrument: Instrument, file: _File) -> Minutes:
-        with self._lock:
-            if (known := self._months.get(file.path)) is not None:
-                self._months.move_to_end(file.path)
-                return known
-            parsed = _parse(file.path, instrument)
-            self._months[file.path] = parsed
-            if len(self._months) > _MOST_MONTHS:
-                self._months.popitem(last=False)
-            return parsed
 
 
 def _overlapping(recording: _Recording, start: int, end: int) -> list[_File]:
@@ -229,6 +245,22 @@ def _read(path: Path) -> bytes:
 def _lines(text: bytes) -> list[bytes]:
     lines = text.split()
     return lines[1:] if lines and not lines[0][:1].isdigit() else lines
+
+
+def _text(path: Path) -> _Text:
+    lines = _lines(_read(path))
+    return _Text(lines, np.array([_ms(int(line.partition(b",")[0])) for line in lines], np.int64))
+
+
+def _later(line: bytes, shift: int) -> bytes:
+    """A line with its times ``shift`` ms later, in its own unit."""
+    if not shift:
+        return line
+    fields = line.split(b",", _WIDTH - 1)
+    for at in (0, 6):
+        time = int(fields[at])
+        fields[at] = b"%d" % (time + shift * (1000 if time >= _MICROSECONDS else 1))
+    return b",".join(fields)
 
 
 def _ms(moment: int) -> int:
