@@ -1,11 +1,12 @@
 """Processes of the program that fork from one which has imported it already.
 
-A process of the program spends most of its life importing: 0.2 to 0.5 s of a processor, and the tests start
-hundreds. :class:`PreloadedPopen` is ``subprocess.Popen`` for ``python -m tui_feeder ...``: the process is
-real, with its own arguments, environment, working directory, descriptors and exit code, and runs the module
-as Python does. What it does not test is the start of the interpreter, and the end of its modules: a command
-line that needs another interpreter (``preexec_fn``, ``pass_fds``, other settings of locale or of Python) is
-started as always. Every command is started as always by test_environment.
+A process of the program spends most of its life importing: 0.2 to 0.6 s of a processor, and the tests start
+hundreds. :class:`PreloadedPopen` is ``subprocess.Popen`` for ``python -m tui_feeder ...``, for the modules
+below it and for the fake monitor's screens: the process is real, with its own arguments, environment, working
+directory, descriptors, session and exit code, and runs the module as Python does; the embedded exchange that
+such a process starts forks too. What it does not test is the start of the interpreter, and the end of its
+modules: a command line that needs another interpreter (``preexec_fn``, ``pass_fds``, other settings of locale
+or of Python) is started as always. Every command is started as always by test_environment.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -24,15 +26,21 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import typer
 
 MODULE = "tui_feeder"
+#: Shows a screen; forks from a process of its own, which has imported the screens.
+SCREENS = "tests.support.fake_monitor"
+_ROOT = Path(__file__).resolve().parents[2]
 #: What a new interpreter would read of its environment.
 _OF_THE_INTERPRETER = (
     "PYTHON",
@@ -45,10 +53,26 @@ _OF_THE_INTERPRETER = (
     "VIRTUAL_ENV",
     "SSL_CERT_",
 )
-#: gid, gids, uid, umask, start_new_session and process_group where none is asked for.
-_USUAL = (None, None, None, -1, False, -1)
+#: gid, gids, uid, umask where none is asked for; start_new_session may be; process_group where it is not.
+_USUAL = (None, None, None, -1)
+_NO_GROUP = -1
 _LONGEST = 100_000  # bytes of a request, which is one datagram
 _GONE = 255
+
+
+def own_session() -> None:
+    """What a ``preexec_fn`` does for a process that no signal of a terminal shall reach."""
+    os.setsid()
+
+
+def own_terminal() -> None:
+    """What a ``preexec_fn`` does for a process whose standard input becomes its controlling terminal."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+#: The steps that are known to a process that forks; any other needs an interpreter of its own.
+_STEPS: dict[str, Callable[[], None]] = {step.__name__: step for step in (own_session, own_terminal)}
 
 
 class PreloadedPopen(subprocess.Popen[Any]):
@@ -61,15 +85,22 @@ class PreloadedPopen(subprocess.Popen[Any]):
         reading, _, _, writing, _, error_writing = given[10:16]
         words = [] if isinstance(args, str | bytes) else [os.fspath(word) for word in args]
         wanted = dict(os.environ if env is None else env)
-        request = json.dumps([words[3:], os.fspath(cwd or os.getcwd()), wanted]).encode()
+        new_session, *group = given[21:]
+        if new_session and preexec_fn is None:
+            preexec_fn = own_session
+        step = getattr(preexec_fn, "__name__", "")
+        module = words[2] if words[:2] == [sys.executable, "-m"] and len(words) > 2 else ""
+        ours = module == SCREENS or module.partition(".")[0] == MODULE
+        request = json.dumps([module, words[3:], os.fspath(cwd or os.getcwd()), wanted, step]).encode()
         if (
-            words[:3] != [sys.executable, "-m", MODULE]
+            not ours
             or executable is not None
-            or preexec_fn is not None
+            or preexec_fn is not _STEPS.get(step)
             or pass_fds
             or shell
-            or given[17:] != _USUAL[: len(given) - 17]
-            or _settings(wanted) != _server().settings
+            or given[17:21] != _USUAL
+            or group not in ([], [_NO_GROUP])
+            or _settings(wanted) != _server(module == SCREENS).settings
             or len(request) > _LONGEST
         ):
             super()._execute_child(*given)
@@ -79,7 +110,7 @@ class PreloadedPopen(subprocess.Popen[Any]):
             for own, number in zip((0, 1, 2), (reading, writing, error_writing), strict=True)
         ]
         self._status, theirs = socket.socketpair()
-        socket.send_fds(_server().requests, [request], [*stdio, theirs.fileno()])
+        socket.send_fds(_server(module == SCREENS).requests, [request], [*stdio, theirs.fileno()])
         theirs.close()
         answer = self._status.recv(4)
         if not answer:
@@ -184,14 +215,16 @@ class _Server:
 
 
 @cache
-def _server() -> _Server:
+def _server(screens: bool) -> _Server:
     """The process that has imported the program; begun when it is first needed."""
-    settings = _settings(dict(os.environ))
+    # As tests/support/terminals.py starts the screens.
+    settings = _settings({**os.environ, "PYTHONUTF8": "1"} if screens else dict(os.environ))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
-        [sys.executable, "-P", __file__, str(theirs.fileno())],
+        [sys.executable, "-P", __file__, str(theirs.fileno()), SCREENS if screens else MODULE],
         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # a process with threads should not fork
+        # A process with threads should not fork.
+        env={**os.environ, **settings, "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     theirs.close()
 
@@ -210,23 +243,45 @@ def _import_all() -> None:
     """Import what the commands would; a command line is parsed, as typer imports much when it does."""
     for module in pkgutil.iter_modules(importlib.import_module(f"{MODULE}.commands").__path__):
         importlib.import_module(f"{MODULE}.commands.{module.name}")
-    for name in ("runner", "demo"):
+    for name in ("runner", "demo", "simulator.serve"):
         importlib.import_module(f"{MODULE}.{name}")
     typer.main.get_command(importlib.import_module(f"{MODULE}.cli").app).make_context("feeder-tui", ["gaps"])
 
 
-def _serve(requests: socket.socket) -> tuple[list[str], str, dict[str, str], list[int]] | None:
+def _import_screens() -> None:
+    sys.path.insert(0, str(_ROOT))
+    for name in (f"{MODULE}.app", SCREENS):
+        importlib.import_module(name)
+    del sys.modules[SCREENS]  # it is run as a program
+    sys.path.remove(str(_ROOT))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be run, and how a process of the program asks for another."""
+
+    module: str
+    arguments: list[str]
+    folder: str
+    environment: dict[str, str]
+    step: str
+    descriptors: list[int]
+    more: socket.socket
+
+
+def _serve(requests: socket.socket) -> _Request | None:
     """Fork for every request. Returns the request in the child, None where there are no more."""
     woken, waker = socket.socketpair()
     woken.setblocking(False)
     waker.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+    more, from_processes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     waiting: dict[int, socket.socket] = {}
     open_for_requests = True
     while open_for_requests or waiting:
-        watched = [woken, requests] if open_for_requests else [woken]
-        ready = select.select(watched, [], [])[0]
+        asking = [requests, from_processes] if open_for_requests else []
+        ready = select.select([woken, *asking], [], [])[0]
         if woken in ready:
             with contextlib.suppress(BlockingIOError):
                 woken.recv(4096)
@@ -236,21 +291,23 @@ def _serve(requests: socket.socket) -> tuple[list[str], str, dict[str, str], lis
                     break
                 with contextlib.suppress(OSError), waiting.pop(pid) as connection:
                     connection.sendall(status.to_bytes(4, "little"))
-        if open_for_requests and requests in ready:
-            packet, descriptors, _, _ = socket.recv_fds(requests, 2 * _LONGEST, 4)
+        for source in asking:
+            if source not in ready:
+                continue
+            packet, descriptors, _, _ = socket.recv_fds(source, 2 * _LONGEST, 4)
             if not packet:
                 open_for_requests = False
                 for pid in waiting:  # whoever asked for them has ended
                     os.kill(pid, signal.SIGKILL)
-                continue
+                break
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for own in (requests, woken, waker, *waiting.values()):
+                for own in (requests, from_processes, woken, waker, *waiting.values()):
                     own.close()
-                arguments, folder, environment = json.loads(packet)
-                return arguments, folder, environment, list(descriptors)
+                module, arguments, folder, environment, step = json.loads(packet)
+                return _Request(module, arguments, folder, environment, step, list(descriptors), more)
             connection = socket.socket(fileno=descriptors[3])
             connection.sendall(pid.to_bytes(4, "little"))
             waiting[pid] = connection
@@ -259,19 +316,23 @@ def _serve(requests: socket.socket) -> tuple[list[str], str, dict[str, str], lis
     return None
 
 
-def _become(arguments: list[str], folder: str, environment: dict[str, str], descriptors: list[int]) -> None:
-    """Be ``python -m tui_feeder`` with these."""
+def _become(request: _Request) -> None:
+    """Be ``python -m module`` with these."""
     for number in range(3):
-        os.dup2(descriptors[number], number)
-    for descriptor in descriptors:
+        os.dup2(request.descriptors[number], number)
+    for descriptor in request.descriptors:
         os.close(descriptor)
-    os.chdir(folder)
+    os.chdir(request.folder)
     os.environ.clear()
-    os.environ.update(environment)
-    sys.path.insert(0, folder)
-    sys.argv = ["-m", *arguments]
+    os.environ.update(request.environment)
+    if request.step:
+        _STEPS[request.step]()
+    if request.module == MODULE:
+        _let_the_exchange_fork(request.more)
+    sys.path.insert(0, request.folder)
+    sys.argv = ["-m", *request.arguments]
     try:
-        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+        runpy.run_module(request.module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
     else:
@@ -279,6 +340,14 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], desc
     if isinstance(code, int):
         _end(code)
     raise SystemExit(code)
+
+
+def _let_the_exchange_fork(more: socket.socket) -> None:
+    """The embedded exchange of a demo is started by this class too."""
+    server = _Server(more, _settings(dict(os.environ)))
+    globals()["_server"] = lambda screens: server
+    launch = importlib.import_module(f"{MODULE}.simulator.launch")
+    vars(launch)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": PreloadedPopen})
 
 
 def _end(code: int) -> None:
@@ -303,12 +372,12 @@ def _end(code: int) -> None:
 def _main() -> None:
     requests = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _import_all()
+    (_import_screens if sys.argv[2] == SCREENS else _import_all)()
     gc.freeze()
     request = _serve(requests)
     if request is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _become(*request)
+        _become(request)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from places import ROOT
+from preloaded import SCREENS, PreloadedPopen, own_session, own_terminal
 from rich.cells import cell_len
 
 COLOUR = re.compile(rb"\x1b\[[0-9;]*?\b(3[0-9]|4[0-9]|9[0-7]|10[0-7])\b[0-9;]*m")
@@ -113,20 +114,14 @@ class Terminal:
         self.attributes = termios.tcgetattr(self.slave)
         self.received = b""
         keep = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY")}
-
-        def own() -> None:
-            os.setsid()
-            if controlling:
-                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        self.process = subprocess.Popen(
-            [*(command or (sys.executable, "-m", "tests.support.fake_monitor")), *arguments],
+        self.process = PreloadedPopen(
+            [*(command or (sys.executable, "-m", SCREENS)), *arguments],
             cwd=ROOT,
             stdin=self.slave,
             stdout=self.slave if command else subprocess.PIPE,  # the app draws on stderr
             stderr=self.slave,
             env={**keep, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONUTF8": "1", **environ},
-            preexec_fn=own,
+            preexec_fn=own_terminal if controlling else own_session,
         )
 
     def read(self, seconds: float) -> bytes:

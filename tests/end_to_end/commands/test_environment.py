@@ -28,7 +28,6 @@ from places import ROOT
 from ports import free_port
 from terminals import Terminal
 
-EVERY = 1 if os.environ.get("ODD") == "all" else 7 if examples.thorough else 24
 Step = Callable[[], None]
 
 #: What to run; {} is a folder of the case, and those that serve are stopped after a while.
@@ -41,6 +40,7 @@ COMMANDS = (
     "proof show", "proof verify {}",
 )  # fmt: skip
 SERVING = ("serve", "simulate")
+EVERY = 1 if os.environ.get("ODD") == "all" else 7 if examples.thorough else len(COMMANDS)
 
 #: Root that keeps to modes like anybody else, and a user whom nobody knows who may read the program.
 BOUND = ("setpriv", "--bounding-set=-dac_override,-dac_read_search",

@@ -101,22 +101,21 @@ async def test_a_client_reads_everything_and_changes_nothing(folder: Path) -> No
     assert (folder / "lmdb_data/data.mdb").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "text"),
-    [
-        ("get_candles", {"symbol": "NOPE"}, "nothing of 'NOPE' is stored; there is: BTCUSDT"),
-        ("get_candles", {"symbol": "BTCUSDT", "timeframe": "7m"}, "what divides a day"),
-        ("get_candles", {"symbol": "BTCUSDT", "limit": 501}, "it must be 1 to 500"),
-        ("get_minute", {"symbol": "BTCUSDT", "time": "noon"}, "time is no time: 'noon'"),
-        ("get_proof", {"symbol": "BTCUSDT", "date": "2026-01-01"}, "BTCUSDT is not signed on 2026-01-01"),
-        ("get_profile", {"symbol": "BTCUSDT", "date": "2020-01-01"}, "there is no profile"),
-        ("get_coverage", {"symbol": "BTCUSDT", "start": "2020-01-01"}, "at most 380 days"),
-    ],
+#: Tool, arguments, and what the answer says.
+NONSENSE: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("get_candles", {"symbol": "NOPE"}, "nothing of 'NOPE' is stored; there is: BTCUSDT"),
+    ("get_candles", {"symbol": "BTCUSDT", "timeframe": "7m"}, "what divides a day"),
+    ("get_candles", {"symbol": "BTCUSDT", "limit": 501}, "it must be 1 to 500"),
+    ("get_minute", {"symbol": "BTCUSDT", "time": "noon"}, "time is no time: 'noon'"),
+    ("get_proof", {"symbol": "BTCUSDT", "date": "2026-01-01"}, "BTCUSDT is not signed on 2026-01-01"),
+    ("get_profile", {"symbol": "BTCUSDT", "date": "2020-01-01"}, "there is no profile"),
+    ("get_coverage", {"symbol": "BTCUSDT", "start": "2020-01-01"}, "at most 380 days"),
 )
-async def test_a_question_that_makes_no_sense_is_told_why(
-    folder: Path, tool: str, arguments: dict[str, Any], text: str
-) -> None:
+
+
+async def test_questions_that_make_no_sense_are_told_why(folder: Path) -> None:
     async with asking(folder) as session:
-        answer = await session.call_tool(tool, arguments)
-        assert answer.is_error
-        assert text in answer.content[0].text
+        for tool, arguments, text in NONSENSE:
+            answer = await session.call_tool(tool, arguments)
+            assert answer.is_error, (tool, arguments)
+            assert text in answer.content[0].text

@@ -29,6 +29,8 @@ from tui_feeder.simulator.synthetic import synthetic_market
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z
 COMMAND = [sys.executable, "-m", "tui_feeder"]
+#: Where the history is not the point.
+SHORT = {"FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2"}
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -88,7 +90,7 @@ def test_a_demo_follows_the_symbols_that_are_stated_and_else_all_it_has(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text)
-    done = run("--demo", "--no-ui", "--config", file, "--run-for", "2", **env)
+    done = run("--demo", "--no-ui", "--config", file, "--run-for", "2", **SHORT, **env)
     assert done.returncode == 0, done.stderr
     assert f": {listed} symbols listed" in done.stderr
 
@@ -106,7 +108,8 @@ def test_headless_loads_no_screen() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", tell, "--demo", "--symbols", "BTCUSDT", "--no-ui", "--run-for", "6"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(), check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(**SHORT),
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "minute" in done.stderr, done.stderr
@@ -148,9 +151,9 @@ def test_a_broken_configuration_tells_all_its_problems_and_exits_2(tmp_path: Pat
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_in_order_and_frees_the_store(tmp_path: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen(
+    process = PreloadedPopen(
         [*COMMAND, "--demo", "--symbols", "BTCUSDT", "--no-ui", "--storage", str(tmp_path)],
-        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(**SHORT),
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:
@@ -168,7 +171,9 @@ def test_a_signal_stops_in_order_and_frees_the_store(tmp_path: Path, number: sig
 def test_a_second_engine_on_the_same_store_is_told_who_holds_it(tmp_path: Path) -> None:
     store = Store(tmp_path, exchange="a simulated exchange")
     try:
-        done = run("--demo", "--symbols", "BTCUSDT", "--no-ui", "--storage", tmp_path, "--run-for", "5")
+        done = run(
+            "--demo", "--symbols", "BTCUSDT", "--no-ui", "--storage", tmp_path, "--run-for", "5", **SHORT
+        )
     finally:
         store.close()
     assert done.returncode == 1
@@ -184,7 +189,7 @@ def test_a_symbol_nobody_lists_is_refused_with_a_guess() -> None:
 
 
 def test_no_terminal_means_headless_and_is_said() -> None:
-    done = run("--demo", "--symbols", "BTCUSDT", "--run-for", "3")
+    done = run("--demo", "--symbols", "BTCUSDT", "--run-for", "3", **SHORT)
     assert done.returncode == 0
     assert "not a terminal" in done.stderr
 
@@ -193,7 +198,8 @@ def test_a_reader_that_leaves_ends_the_run_quietly() -> None:
     command = " ".join([*COMMAND, "--demo --symbols BTCUSDT --demo-speed 60 --output jsonl | head -n 1"])
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(), check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(**SHORT),
+        check=False,
     )  # fmt: skip
     assert done.returncode == 141, done.stderr
     assert json.loads(done.stdout)["symbol"] == "BTCUSDT"
@@ -212,8 +218,8 @@ async def test_killed_during_backfill_it_goes_on_and_downloads_no_certified_file
         )
         command = [*COMMAND, "--symbols", "BTCUSDT,ETHUSDT", "--storage", str(tmp_path), "--no-ui"]
 
-        def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
+        def start() -> PreloadedPopen:
+            return PreloadedPopen(
                 command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
 
@@ -313,8 +319,8 @@ async def test_a_full_disk_is_said_waited_for_and_gone_on_from(tmp_path: Path) -
         process = await start_process(
             *COMMAND, "--symbols", "BTCUSDT,ETHUSDT", "--storage", str(tmp_path / "store"), "--no-ui",
             cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
         )  # fmt: skip
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limit)  # it has not begun to read yet
         assert process.stderr is not None
         told: list[str] = []
 

@@ -27,7 +27,10 @@ def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[bytes
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"],
         capture_output=True, timeout=120, check=False, cwd=cwd,
-        env=environment(None, F=shlex.join(COMMAND), HOME=str(cwd), PYTHONPATH=str(Path.cwd()), **env),
+        env=environment(
+            None, F=shlex.join(COMMAND), HOME=str(cwd), PYTHONPATH=str(Path.cwd()),
+            FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS="2", **env,
+        ),
     )  # fmt: skip
 
 

@@ -213,19 +213,28 @@ def test_a_terminal_that_does_not_read_can_still_be_left(terminal: Any) -> None:
 def test_after_a_stall_the_picture_is_whole_again(terminal: Any) -> None:  # noqa: ANN401
     one = terminal("--symbols", "60", "--changes", "20000", "--hz", "20", size=(200, 60))
     one.wait_for(b"quit")
-    time.sleep(1.5)  # nobody reads
-    one.read(1.0)
+    deadline = time.monotonic() + 60
+    while unread(one.master) < 1_000:  # nobody reads
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.0)
     one.send(b"f")
     one.wait_for(b"FROZEN")
-    one.read(0.6)
-    seen = Picture().feed(one.received.decode())
-    lines = [seen.line(row, 200) for row in range(60)]
+    lines: list[str] = []
+    while lines != (lines := rows_of(one)):  # until nothing more comes
+        assert time.monotonic() < deadline
     one.received = b""
     one.send(b"tttttt")  # once round all themes: every cell is sent anew
-    one.read(1.0)
-    fresh = Picture().feed(one.received.decode())
-    for row in range(1, 57):
-        assert fresh.line(row, 200) == lines[row]
+    while (fresh := rows_of(one)) != lines and time.monotonic() < deadline:
+        pass
+    assert fresh == lines
+
+
+def rows_of(one: Terminal) -> list[str]:
+    """The rows below the first, which has the time, as they are half a second later."""
+    one.read(0.5)
+    seen = Picture().feed(one.received.decode(errors="ignore"))
+    return [seen.line(row, 200) for row in range(1, 57)]
 
 
 @pytest.mark.parametrize(("arguments", "environ"), [([], {"NO_COLOR": "1"}), (["--colors", "none"], {})])
