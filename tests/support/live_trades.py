@@ -21,6 +21,8 @@ from tui_feeder.simulator.exchange import Exchange
 
 SYMBOL = "BTCUSDT"
 DAY = NOON - NOON % DAY_MS
+#: Yesterday's trades are not published yet.
+EARLY = DAY + 120 * MINUTE_MS
 
 
 def with_live_trades(exchange: Exchange, symbol: str = SYMBOL) -> Config:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from feed import NOON, exchange_at, feeding, until
+from feed import exchange_at, feeding, until
 from live_trades import (
     DAY,
+    EARLY,
     SYMBOL,
     counted,
     last_words_are_those_of_a_run_from_scratch,
@@ -28,7 +29,7 @@ from tui_feeder.monitor import TradesView
 @in_virtual_time
 async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Path) -> None:
     async with (
-        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange,
         feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 5, 120)
@@ -67,7 +68,7 @@ async def test_live_minutes_are_exact_and_part_of_their_own_message(tmp_path: Pa
 @in_virtual_time
 async def test_a_cut_inside_a_minute_is_filled_by_rest_and_its_messages_made_again(tmp_path: Path) -> None:
     async with (
-        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange,
         feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
@@ -91,7 +92,7 @@ async def test_a_cut_inside_a_minute_is_filled_by_rest_and_its_messages_made_aga
 @in_virtual_time
 async def test_the_state_of_live_trades_is_what_came_of_them_lately(tmp_path: Path) -> None:
     async with (
-        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange,
         feeding(with_live_trades(exchange), tmp_path) as (engine, _),
     ):
 
@@ -123,7 +124,7 @@ async def test_the_state_of_live_trades_is_what_came_of_them_lately(tmp_path: Pa
 @in_virtual_time
 async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_path: Path) -> None:
     async with (
-        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange,
         feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
@@ -143,7 +144,7 @@ async def test_trades_that_never_come_leave_a_minute_partial_and_labelled(tmp_pa
 @in_virtual_time
 async def test_many_holes_of_a_minute_are_one_request(tmp_path: Path) -> None:
     async with (
-        exchange_at(NOON, [SYMBOL], rate=20.0) as exchange,
+        exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange,
         feeding(with_live_trades(exchange), tmp_path) as (engine, sink),
     ):
         await until(lambda: counted(engine, "ladder_minutes_exact") >= 2, 120)
@@ -163,7 +164,7 @@ async def test_many_holes_of_a_minute_are_one_request(tmp_path: Path) -> None:
 
 @in_virtual_time
 async def test_after_a_stop_the_trades_that_nobody_heard_are_asked_for(tmp_path: Path) -> None:
-    async with exchange_at(NOON, [SYMBOL], rate=20.0) as exchange:
+    async with exchange_at(EARLY, [SYMBOL], rate=20.0) as exchange:
         config = with_live_trades(exchange)
         async with feeding(config, tmp_path) as (engine, _):
             await until(lambda: counted(engine, "ladder_minutes_exact") >= 3, 120)

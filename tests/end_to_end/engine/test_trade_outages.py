@@ -9,6 +9,7 @@ from pathlib import Path
 from feed import NOON, exchange_at, feeding, until
 from live_trades import (
     DAY,
+    EARLY,
     counted,
     last_words_are_those_of_a_run_from_scratch,
     minutes_known,
@@ -27,8 +28,6 @@ from tui_feeder.simulator.exchange import Exchange
 
 #: One whose days are read quickly.
 SYMBOL = "C1USDT"
-#: Yesterday's trades are not published yet.
-EARLY = DAY + 2 * 60 * MINUTE_MS
 
 
 @contextlib.contextmanager
