@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks._soak_messages import Outcome
+from benchmarks._soak_messages import Outcome, utc
 from tui_feeder.config import Config
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -116,6 +116,11 @@ def judge_ladders(store: Store, config: Config, exchange: Exchange, symbol: str,
             elif shown is not None:
                 volume, taker, trades = shown[number].tolist()
                 if sums != [volume * scale, taker * scale, trades]:
+                    missing = ladder.minutes["missing"][ladder.minutes["minute"] == number].tolist()
+                    outcome.findings.append(
+                        f"{symbol} {utc(time)}: {sums[2]} trades of {trades}, {sums[0] / scale / unit:g} of "
+                        f"{volume / unit:g}, by its candle {int(right[TRADES])}; ids missing {missing}"
+                    )
                     inexact = inexact.union(span(time, time + MINUTE_MS))
     outcome.mislabelled += outcome.find("ladders mislabelled", symbol, wrong)
     outcome.inexact += outcome.find("not all trades though the archive came", symbol, inexact)

@@ -137,7 +137,7 @@ def reconcile(candles: Rows, sums: MinuteSums) -> Reconciled:
 
 
 def better_of(first: Ladder, second: Ladder, candles: Rows) -> Ladder:
-    """Takes of each minute the ladder that is exact, else the one that has more.
+    """Takes of each minute the ladder that is exact, else the first if no id is missing, else what has more.
 
     Args:
         first: of a day; taken where both have as much.
@@ -159,7 +159,11 @@ def better_of(first: Ladder, second: Ladder, candles: Rows) -> Ladder:
         exact[inside] = reconcile(candles, sums).known[places[inside]] == Known.EXACT
         of_minute = np.full(MINUTES_PER_DAY, -1.0)
         # Not the share of the candle: trades that are none of its own may make up for some that are missing.
-        of_minute[ladder.minutes["minute"]] = np.where(exact, np.inf, sums.bought + sums.sold)
+        whole = np.zeros(len(times), dtype=np.bool_)
+        if ladder is first:  # what is missing after a minute is missing before the next one's first trade
+            whole[:-1] = (sums.missing[:-1] == 0) & (sums.missing[1:] == 0)
+        amounts = np.where(whole, np.finfo(np.float64).max, sums.bought + sums.sold)
+        of_minute[ladder.minutes["minute"]] = np.where(exact, np.inf, amounts)
         rank.append(of_minute)
     taken = rank[1] > rank[0]
     return joined(

@@ -284,3 +284,9 @@ def test_of_two_ladders_of_a_minute_the_exact_one_is_better_then_the_one_that_ha
     for first, second in ((more, whole), (whole, more)):
         assert same(better_of(first, second, candles), more)
     assert same(better_of(whole, whole.of_minutes(whole.minutes["minute"] < 0), candles), whole)
+    # Of a file in which no id is missing no minute is better than its own.
+    after = [trade for trade in ape_plain() if begin <= trade.time < begin + 2 * MINUTE_MS]
+    assert same(better_of(ladder_of(after), more, candles), ladder_of(after))
+    lacking = ladder_of([*trades[:-1], *after[len(trades) :]])
+    chosen = better_of(lacking, more, candles)
+    assert same(chosen.of_minutes(chosen.minutes["minute"] == busy), more)
