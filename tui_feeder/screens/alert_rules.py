@@ -254,7 +254,7 @@ def _fields(
         fields.append(FormField("seconds", "for", most=12, beside=_seconds_text(snapshot, view, kind)))
     if kind in ("price_cross", "ema_cross", "volume_above", "anchored_vwap_touch"):
         fields.append(FormField("hysteresis", "hysteresis", most=12, beside=_hysteresis_text(view, values)))
-    fields.append(FormField("cooldown", "cool-down", most=12, beside="s between two alerts"))
+    fields.append(FormField("cooldown", "cool-down", most=12, beside="s; empty: as configured"))
     if not of_feeder:
         fields.append(FormField("symbols", "symbols", most=2_000, beside="names, patterns, ALL"))
     places: list[RulePlace] = [rule.place] if rule is not None else ["store"]

@@ -442,7 +442,9 @@ def bindings_of(screen: Screen[Any]) -> list[Binding]:
 
 
 #: Screens that a terminal below :data:`MINIMUM` cannot show.
-_NEED_ROOM = frozenset(("app.chart", "app.profile", "app.gaps", "app.sources", "app.log", "app.cluster"))
+_NEED_ROOM = frozenset(
+    f"app.{name}" for name in ("chart", "profile", "gaps", "sources", "log", "cluster", "footprint")
+)
 
 
 def _key_order(keys: Keys) -> int:

@@ -70,7 +70,7 @@ def day_lines(
         shown = ", ".join(f"{name} {digest[:_DIGITS]}" for name, digest in digests.items())
         lines.append([("  digests   ", Role.MUTED), (shown, Role.TEXT)])
     if noted:
-        text = f"{noted} minutes to look at: n goes to the next one"
+        text = f"{noted} minute{'s' if noted != 1 else ''} to look at: n goes to the next one"
         lines.append([("  noted     ", Role.MUTED), (text, Role.WARN)])
     return lines
 

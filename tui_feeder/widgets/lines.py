@@ -220,7 +220,7 @@ def news_line(
         size = f", {cells.bytes_text(snapshot.store_bytes)}" if snapshot.store_bytes else ""
         return [
             ("  no minute missing", Role.OK),
-            (f" in {snapshot.store_candles:,} candles{size}", Role.MUTED),
+            (f"{_MORE}{snapshot.store_candles:,} candles{size}", Role.MUTED),
         ]
     return []
 

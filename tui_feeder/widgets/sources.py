@@ -40,6 +40,8 @@ _MOST_OLDEST = 15
 _BAD = (SymbolState.FAILED, SymbolState.STALE, SymbolState.LATE)
 #: Offset of the exchange's clock from which it is stated in minutes: of a demo or a replay.
 _LONG_OFFSET_MS = 100_000
+#: Cells of a bar, and at least where text needs them.
+_GAUGE, _LEAST_GAUGE = 24, 8
 #: Lines of the log at least, where there are any.
 _LEAST_EVENTS = 3
 
@@ -296,7 +298,7 @@ def _last_hour(snapshot: Snapshot, width: int, rows: int, palette: Palette) -> l
 
 
 def _gauge(fraction: float, palette: Palette) -> str:
-    return bar_text(fraction, 24, palette.glyphs)
+    return bar_text(fraction, _GAUGE, palette.glyphs)
 
 
 def _counted(snapshot: Snapshot, name: str) -> str:
@@ -336,10 +338,13 @@ def _archives(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Par
         files = f"{progress.files_done}/{progress.files_total} files " if progress.files_total else ""
         eta = f", {cells.duration_text(progress.eta_seconds)} to go" if progress.eta_seconds else ""
         eta = f", {progress.note}" if progress.note else eta
+        percent = f" {progress.fraction * 100:3.0f}% "
+        text = f"{progress.source}, {files}{cells.bytes_text(progress.bytes_done)}{eta}"
+        name = cells.fit(f"  {view.symbol}", max(14, cell_len(view.symbol) + 3))
+        gauge = max(_LEAST_GAUGE, min(_GAUGE, width - cell_len(name + percent + text)))
         lines.append([
-            (cells.fit(f"  {view.symbol}", 14), Role.TEXT), (_gauge(progress.fraction, palette), Role.ACCENT),
-            (f" {progress.fraction * 100:3.0f}% ", Role.STRONG),
-            (f"{progress.source}, {files}{cells.bytes_text(progress.bytes_done)}{eta}", Role.MUTED),
+            (name, Role.TEXT), (bar_text(progress.fraction, gauge, palette.glyphs), Role.ACCENT),
+            (percent, Role.STRONG), (text, Role.MUTED),
         ])  # fmt: skip
     if waiting:
         lines.append([(f"  {waiting} more are queued", Role.MUTED)])

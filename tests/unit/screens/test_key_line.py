@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from examples import some_of
-from fake_monitor import FakeFaults, FakeMonitor
+from fake_monitor import FakeFaults, FakeMonitor, clustered
 from screens import app_of, overview, settled
 
 from tui_feeder.app import FeederApp, UiSettings
@@ -50,6 +52,16 @@ async def test_a_small_terminal_offers_no_screen_that_it_cannot_show(size: tuple
         line = (await settled(pilot))[-1]
         assert "1" in line
         assert "Map" not in line
+
+
+@pytest.mark.parametrize("size", [(45, 20), (80, 24)])
+async def test_the_last_line_names_no_screen_that_has_no_room(size: tuple[int, int]) -> None:
+    app = app_of(clustered(FakeMonitor(12)))
+    async with app.run_test(size=size) as pilot:
+        names = "".join(await settled(pilot))[-size[0] :]
+        for digit in re.findall(r" (\d)", names):
+            await pilot.press(digit)
+            assert "too small" not in "".join(await settled(pilot)), digit
 
 
 @pytest.mark.parametrize("opened", some_of(("A", "W", "s", "colon", "enter", "n"), every=2))

@@ -196,7 +196,7 @@ async def test_an_alert_is_a_mark_a_bell_and_a_line_and_covers_nothing(
         assert "alert 14:03 ETHUSDT crossed its POC, 3"[: size[0] - 5] in lines[-2]
         if size[0] >= 80:
             assert "alerts 2!" in lines[0]
-            assert "1 more, a lists them" in lines[-2]
+            assert "1 more · a lists them" in lines[-2]
         app.tick()
         assert rung == [1]
 

@@ -297,6 +297,7 @@ async def test_sources_scroll_where_they_do_not_fit() -> None:
         await pilot.press("5")
         lines = await settled(pilot)
         assert lines[-2].rstrip().endswith("1-21 of 31")
+        assert sum("68% monthly files, 12/40 files 31 MB, 1m20s to go" in line for line in lines) >= 10
         await pilot.press("pagedown")
         lines = await settled(pilot)
         assert "Engine" in "\n".join(lines)

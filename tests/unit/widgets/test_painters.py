@@ -415,7 +415,7 @@ def test_news_line_says_what_matters_now() -> None:
     assert "history: 10 of 12 symbols read, 1m20s to go" in text
     calm = FakeMonitor(3)
     text = "".join(t for t, _ in news_line(calm.snapshot(), None, GLYPHS["braille"]))
-    assert "no minute missing in 1,036,800 candles" in text
+    assert "no minute missing · 1,036,800 candles" in text
     calm.change("BTCUSDT", missing_minutes=1_200)
     text = "".join(t for t, _ in news_line(calm.snapshot(), None, GLYPHS["braille"]))
     assert "1,200 minutes missing" in text
