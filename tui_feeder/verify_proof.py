@@ -1,61 +1,72 @@
 """Checks signed days of candles against the exchange's own files, as docs/proof.md has it."""
-
-# python3 verify_proof.py FOLDER or LEAF.json [--day DAY] [--symbol SYMBOL] [--archive URL] [--key FILE.pub]
-
-import argparse
-import functools
-import io
-import json
-import re
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-from datetime import datetime
-from decimal import Decimal
+import argparse, collections, datetime, decimal, functools, io, itertools, json, multiprocessing.pool, re
+import shutil, signal, subprocess, sys, tempfile, zipfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib import parse, request
-
 MOST = 64 << 20  # bytes that are read of a file, an answer or a zip's file: what is cut has another hash
-_LEAF = "canonical counts day feeder locator market revision sources symbol version"
+LONGEST = 600.0  # s that an answer may take; it may stand still for a tenth of that
 _FIELDS = "state open high low close volume quote_volume trades taker_buy_volume taker_buy_quote_volume"
+# The fields of a head and of a leaf, each with the form of its JSON, and the words in these forms.
+_HEAD, _LEAF, _WORDS = (dict(re.findall(r"(\S+) (\S+)", table)) for table in (r"""
+version 1 feeder TEXT number WHOLE day "DAY" time "TIME" leaves WHOLE root HASH previous HASH
+replaces \[({"leaf":HASH,"name":TEXT,"reason":TEXT},?)*\]""", r"""
+version 1 feeder TEXT market "(usdm|spot|coinm)" symbol "(?!\.\.?")([^\0-\x20"/\\\x7f]|\\"){1,64}" day "DAY"
+revision WHOLE canonical HASH locator "[0-9a-f]{376}" counts {("[mnpqu]":WHOLE,?)+} contract_size ("NUMBER")?
+sources {"archive":(null|FILE),"minutes":{("(archive|rest|stream)":WHOLE,?)*},"rest":\[(\[RUN,"TIME"\],?)*\]}
+other (\[(\[RUN,"([num],{9}|[pq](,DECIMAL){6},-?\d+(,DECIMAL){2})"\],?)+\])?""", r"""
+FILE {"checksum":TEXT,"etag":TEXT,"last_modified":TEXT,"path":TEXT,"read":"TIME","sha256":HASH}
+TEXT "([^"\\]|\\.)*+" HASH "[0-9a-f]{64}" WHOLE [1-9]\d{0,14} RUN \d{1,4},\d{1,4}
+TIME DAYT([01]\d|2[0-3])(:[0-5]\d){2}Z DAY (?!NEVER)(19[7-9]|2[01]\d)\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])
+NEVER ....-(02-30|(0[2469]|11)-31)|..(.[13579]|[02468][26]|[13579][048])-02-29|2100-02-29
+NUMBER DECIMAL([eE][-+]?\d+)? DECIMAL -?(0|[1-9]\d*)(\.\d+)?"""))
 _CANDLE = re.compile(rb"\d{13}(\d{3})?(,[ \t]*-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?[ \t]*){11}")
-_OTHER = re.compile(r"[num],{9}|[pq](,-?\d+(\.\d+)?){6},-?\d+(,-?\d+(\.\d+)?){2}", re.ASCII)
 _Stay = type("_Stay", (request.HTTPRedirectHandler,), {"redirect_request": lambda *_: None})  # goes nowhere
-_read = functools.lru_cache(4)(lambda url: request.build_opener(_Stay).open(url, timeout=60).read(MOST))
 
+@functools.lru_cache(4)
+def _read(url: str) -> bytes:
+    """Reads a regular file or an answer: in a thread, which is left alone when it takes too long."""
+    if url.startswith("file:") and not Path(request.url2pathname(url[5:])).is_file():
+        raise ValueError("there is no such regular file")
+    opened = functools.partial(request.build_opener(_Stay).open, url, timeout=LONGEST / 10)
+    with multiprocessing.pool.ThreadPool(1) as threads:
+        return threads.apply_async(lambda: bytes(opened().read(MOST))).get(LONGEST)
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _parse(raw: bytes, forms: dict[str, str]) -> dict[str, Any]:
     """Reads a head or leaf, of which there is one way to write it: keys sorted, each once, no blanks."""
-    found: dict[str, Any] = json.loads(raw, parse_float=str, parse_constant=str)  # no decimals, no NaN
-    if json.dumps(found, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() != raw:
-        raise ValueError("it is not written in the one way that docs/proof.md has")
+    found: dict[str, Any] = json.loads(raw)
+    write = functools.partial(json.dumps, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if write(found).encode() != raw: raise ValueError("it is not in the one form that docs/proof.md has")
+    for name in {**forms, **found}:
+        form = forms.get(name, r"(TEXT|[][{}:,\d-])*+" if forms is _LEAF else "")  # a leaf may have others
+        form = functools.reduce(lambda form, word: form.replace(*word), _WORDS.items(), form)
+        text = write(found[name]) if name in found else ""
+        if not re.fullmatch(form, text, re.ASCII): raise ValueError(f"field {name} is {text[:60] or None}")
     return found
 
+def _parse_leaf(raw: bytes) -> dict[str, Any]:
+    """Reads a leaf, whose fields fit each other."""
+    size, other = float((leaf := _parse(raw, _LEAF)).get("contract_size", 1)), leaf.get("other", [])
+    counts, (archive, minutes, rest) = leaf["counts"], leaf["sources"].values()
+    fits = [sum(counts.values()) == 1440, sum(minutes.values()) == counts.get("p", 0) + counts.get("q", 0)]
+    fits += [("contract_size" in leaf) == (leaf["market"] == "coinm"), 0 < size < float("inf")]
+    fits += [start < end <= 1440 for start, end, _ in [*other, *rest]] + [archive is not None or not other]
+    fits += [before[1] <= run[0] for before, run in itertools.pairwise(other)]
+    if not all(fits): raise ValueError("fields contract_size, counts, other, sources do not fit")
+    return leaf
 
-def _root(hashes: list[str]) -> str:
-    """The Merkle tree hash of RFC 6962, 2.1, of the hashes of leaves."""
-    half = 1 << max(len(hashes) - 1, 0).bit_length() >> 1  # the greatest power of two below their number
-    pair = "".join(_root(part) for part in (hashes[:half], hashes[half:])) if half else ""
-    return sha256(b"\1" + bytes.fromhex(pair)).hexdigest() if half else "".join(hashes)
-
-
-def _rest(*numbers: float) -> str:
-    """What a line has after its time: numbers as shortest decimals, without exponent and sign of a zero."""
-    texts = [format(Decimal(repr(number + 0.0)).normalize(), "f") for number in numbers]
-    return ",".join(["p" if numbers[6] else "q", *texts])  # the seventh is that of trades
-
+def _rest(*row: float) -> str:
+    """What a line has after its time: p, or q without trades, and shortest decimals, no exponent, no -0."""
+    return ",".join(["pq"[not row[6]], *(f"{decimal.Decimal(repr(x + 0.0)).normalize():f}" for x in row)])
 
 def _lines(zipped: bytes, leaf: dict[str, Any]) -> tuple[list[str], int]:
     """The canonical lines of a leaf's day, and how many of them the leaf has otherwise than the zip."""
     (file,) = (archive := zipfile.ZipFile(io.BytesIO(zipped))).infolist()
+    if file.compress_type not in (0, 8): raise ValueError("its file is neither stored nor deflated")
     rows = archive.open(file).read(MOST).replace(b"\r", b"").split(b"\n")
-    midnight = int(datetime.fromisoformat(leaf["day"] + "T00:00:00+00:00").timestamp()) * 1000
-    first, after = b"%013d" % midnight, b"%013d" % (midnight + 86_400_000)
-    rests, last = ["m,,,,,,,,,"] * 1440, 0
+    midnight = int(datetime.datetime.fromisoformat(leaf["day"] + "T00:00:00+00:00").timestamp()) * 1000
+    first, after, rests = b"%013d" % midnight, b"%013d" % (midnight + 86_400_000), ["m,,,,,,,,,"] * 1440
     for row in (row.split(b",") for row in rows if first <= row < after and _CANDLE.fullmatch(row)):
         start, (o, h, low, c, v, end, q, n, tb, tq, ignored) = int(row[0][:13]), map(float, row[1:])
         if leaf["market"] == "coinm":  # contracts and base coins become base coins and quote asset
@@ -65,30 +76,24 @@ def _lines(zipped: bytes, leaf: dict[str, Any]) -> tuple[list[str], int]:
         if good and abs(n) < 1 << 53 and max(map(abs, (o, h, low, c, v, q, tb, tq, ignored))) < float("inf"):
             rests[(start - midnight) // 60_000] = _rest(o, h, low, c, v, q, n, tb, tq)
     in_zip = list(rests)
-    for start, end, rest in leaf.get("other", []):
-        ok = _OTHER.fullmatch(rest) and (rest[0] in "num" or rest == _rest(*map(float, rest[2:].split(","))))
-        if not (ok and last <= start < end <= 1440):
-            raise ValueError(f"field other has {start}, {end}, {rest}")
-        rests[start:end], last = [rest] * (end - start), end
+    for start, end, x in leaf.get("other", []):
+        rests[start:end] = [x] * (end - start)
+        if x[0] in "pq" and x != _rest(*map(float, x[2:].split(","))): raise ValueError(f"field other: {x}")
     return [f"{i // 60:02}{i % 60:02},{x}" for i, x in enumerate(rests)], sum(map(str.__ne__, rests, in_zip))
-
 
 def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], str]:
     """What of a leaf does not agree with the zip and its CHECKSUM, and what does."""
-    if (archive := leaf["sources"]["archive"]) is None:
-        return [], "no file to compare"
-    name, month = parse.quote(leaf["symbol"], safe=""), "/monthly/" in archive["path"]
-    folder = {"usdm": "futures/um", "coinm": "futures/cm", "spot": "spot"}[leaf["market"]]
-    folder += "/monthly/klines" if month else "/daily/klines"
-    path = f"/data/{folder}/{name}/1m/{name}-1m-{leaf['day'][: 7 if month else 10]}.zip"
+    if (archive := leaf["sources"]["archive"]) is None: return [], "no file to compare"
+    name, folders = parse.quote(leaf["symbol"], safe=""), {"usdm": "futures/um", "coinm": "futures/cm"}
+    kind, day = (("daily", leaf["day"]), ("monthly", leaf["day"][:7]))["/monthly/" in archive["path"]]
+    path = f"/data/{folders.get(leaf['market'], 'spot')}/{kind}/klines/{name}/1m/{name}-1m-{day}.zip"
     zipped, checksum = _read(base + path), _read(f"{base}{path}.CHECKSUM").decode().lower().split()[:1]
     digest, stated = sha256(zipped).hexdigest(), archive["checksum"].lower().split()[:1]
     lines, otherwise = _lines(zipped, leaf)
-    canonical, states = sha256("\n".join([*lines, ""]).encode()).hexdigest(), [line[5] for line in lines]
-    columns, locator = list(zip(*(line.split(",") for line in lines), strict=True))[1:], leaf["locator"]
+    columns = list(zip(*(line.split(",") for line in lines), strict=True))[1:]
     parts = [*(lines[60 * h : 60 * h + 60] for h in range(24)), *(lines[m::60] for m in range(60)), *columns]
-    digests = [sha256("\n".join([*part, ""]).encode()).hexdigest()[:4] for part in parts]
-    odd = [i for i, digest in enumerate(digests) if digest != locator[4 * i : 4 * i + 4]]
+    *digests, canonical = (sha256("\n".join([*part, ""]).encode()).hexdigest() for part in [*parts, lines])
+    odd = [i for i, found in enumerate(digests) if found[:4] != leaf["locator"][4 * i : 4 * i + 4]]
     times = [f"{h:02}:{m - 24:02}" for h in odd if h < 24 for m in odd if 24 <= m < 84]
     times[8:] = [f"and at most {len(times) - 8} others"] * (len(times) > 8)
     where = f"minute {', '.join(times)}, field {', '.join(_FIELDS.split()[i - 84] for i in odd if i >= 84)}"
@@ -97,75 +102,73 @@ def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], str]:
         f"field sources.archive.sha256 is not that of the zip, {digest}": archive["sha256"] == digest,
         "the zip's SHA-256 is not the one in the CHECKSUM beside it": checksum == [digest],
         "field sources.archive.checksum has another SHA-256": stated in ([], [archive["sha256"]]),
-        f"leaf and zip differ: {where}": "".join(digests) == locator,
+        f"leaf and zip differ: {where}": not odd,
         "field canonical is not the SHA-256 of its minutes": canonical == leaf["canonical"],
-        "field counts is not that of its minutes": {s: states.count(s) for s in states} == leaf["counts"],
+        "field counts is not that of its minutes": collections.Counter(columns[0]) == leaf["counts"],
     }
     but = f", but for {otherwise} that the leaf has otherwise" * bool(otherwise)
     return [fault for fault in fits if not fits[fault]], f"its 1,440 minutes are those of {path}{but}"
 
-
 def _signature_faults(head: bytes, signature: bytes, key: bytes) -> list[str]:
     """Why ``ssh-keygen`` does not accept a signature; empty where it does, or is not there."""
+    if not shutil.which("ssh-keygen"): return []
     command = ["ssh-keygen", "-Y", "verify", "-I", "feeder-tui", "-n", "feeder-tui-proof", "-s", "signature"]
-    if not shutil.which("ssh-keygen"):
-        return []
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "signers").write_bytes(b"feeder-tui " * key.startswith(b"ssh-") + key[: 1 << 16])
         Path(scratch, "signature").write_bytes(signature[: 1 << 16])
         done = subprocess.run([*command, "-f", "signers"], cwd=scratch, input=head, capture_output=True)
     return [f"signature: {done.stderr.decode().strip() or 'it is of another key'}"] * bool(done.returncode)
 
+def _root(level: list[str]) -> str:
+    """The Merkle tree hash of RFC 6962, 2.1: nodes are hashed in pairs; a last one goes up."""
+    pairs = itertools.zip_longest(level[::2], level[1::2], fillvalue="")
+    above = [sha256(b"\1" + bytes.fromhex(a + b)).hexdigest() if b else a for a, b in pairs]
+    return _root(above) if len(level) > 1 else "".join(level)
 
 def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, Any]]:
     """Checks all heads in their order: what is wrong, their hashes, the last leaf of each symbol and day."""
-    wrong, hashes, number, time, last = list[str](), ["0" * 64], 0, "", dict[str, Any]()
+    wrong, hashes, number, was, last = list[str](), ["0" * 64], 0, "", dict[str, Any]()
     for home in sorted(folder.glob("[0-9]*-????-??-??"), key=lambda path: (len(path.name), path.name)):
-        faults, leaves, now, place = list[str](), dict[str, Any](), list[str](), "head.json"
+        faults, leaves, now, at, number = list[str](), dict[str, Any](), list[str](), "head.json", number + 1
         try:
-            hashes.append(sha256(raw := _read(f"{home.as_uri()}/{place}")).hexdigest())
-            head, place = _parse(raw), "head.json.sig"
-            faults, place = _signature_faults(raw, _read(f"{home.as_uri()}/{place}"), key), "leaves.txt"
-            for line in _read(f"{home.as_uri()}/{place}").splitlines(keepends=True):
-                place, leaf = f"leaves.txt, line {len(now) + 1}", _parse(line[65:-1])
+            hashes.append(sha256(raw := _read(f"{home.as_uri()}/{at}")).hexdigest())
+            head, at = _parse(raw, _HEAD), "head.json.sig"
+            faults, at = _signature_faults(raw, _read(f"{home.as_uri()}/{at}"), key), "leaves.txt"
+            for line in _read(f"{home.as_uri()}/{at}").splitlines(keepends=True):
                 now.append(sha256(b"\0" + line[65:-1]).hexdigest())
-                leaves[f"{leaf['market']}/{leaf['symbol']} {leaf['day']}"] = {**leaf, "hash": now[-1]}
-                if line[:65] + line[-1:] != f"{now[-1]} \n".encode() or not leaf.keys() >= {*_LEAF.split()}:
-                    faults.append(f"the leaf of {leaf['symbol']} is not the one that was signed")
+                at, signed = f"leaves.txt, line {len(now)}", f"{now[-1]} \n".encode() == line[:65] + line[-1:]
+                faults += [f"{at} is not the leaf that was signed"] * (not signed)
+                leaf = _parse_leaf(line[65:-1]) | {"hash": now[-1]}
+                leaves[f"{leaf['market']}/{leaf['symbol']} {leaf['day']}"] = leaf
             steps = {x["revision"] - last.get(of, {"revision": 0})["revision"] for of, x in leaves.items()}
-            stated = sorted((item["leaf"], f"{item['name']} {head['day']}") for item in head["replaces"])
-            corrected = sorted((last[of]["hash"], of) for of in leaves if of in last)
-            fits = {
-                "number": f"{number + 1:06}-{head['day']}" == home.name and head["number"] == number + 1,
-                "day": {name[-10:] for name in leaves} == {head["day"]}, "root": head["root"] == _root(now),
-                "leaves": head["leaves"] == len(now) == len(leaves) and [*leaves] == sorted(leaves),
-                "previous": head["previous"] == hashes[-2], "replaces": stated == corrected and steps == {1},
-                "version": {repr(x["version"]) for x in (head, *leaves.values())} == {"1"},
-                "time": time <= head["time"] > head["day"] + "T24",
-            }  # fmt: skip
-            faults += [f"field {x} does not fit: {head[x]}" for x in head if not fits.get(x, x == "feeder")]
-            number, time, last = head["number"], head["time"], last | leaves
-        except Exception as error:
-            faults.append(f"{place} cannot be used: {error!r}")
+            olds = sorted((item["leaf"], f"{item['name']} {head['day']}") for item in head["replaces"])
+            fits = dict(
+                number=f"{number:06}-{head['day']}" == home.name and head["number"] == number,
+                day={name[-10:] for name in leaves} == {head["day"]}, root=head["root"] == _root(now),
+                leaves=head["leaves"] == len(now) == len(leaves) and [*leaves] == sorted(leaves),
+                previous=head["previous"] == hashes[-2], time=was <= head["time"] > head["day"] + "T24",
+                replaces=olds == sorted((last[x]["hash"], x) for x in leaves if x in last) and steps == {1},
+            )
+            faults += [f"field {field} does not fit: {head[field]}" for field in fits if not fits[field]]
+            number, was, last = head["number"], head["time"], last | leaves
+        except Exception as error: faults.append(f"{at} cannot be used: {error!r}")
         wrong += [f"head {home.name}: {fault}" for fault in faults]
     return wrong, hashes[1:], last
 
-
 def _single(proof: dict[str, Any], key: bytes) -> tuple[list[str], list[str], dict[str, Any]]:
     """Checks a leaf with its inclusion path and head; gives what :func:`_chain` gives."""
-    raw, leaf = proof["head"].encode(), _parse(proof["leaf"].encode())
-    head, node = _parse(raw), sha256(b"\0" + proof["leaf"].encode()).hexdigest()
+    raw, leaf = proof["head"].encode(), _parse_leaf(proof["leaf"].encode())
+    head, node = _parse(raw, _HEAD), sha256(b"\0" + proof["leaf"].encode()).hexdigest()
     for side, other in proof["path"]:
-        node = sha256(b"\1" + bytes.fromhex(other + node if side == "left" else node + other)).hexdigest()
+        node = sha256(b"\1" + bytes.fromhex({"left": other + node, "right": node + other}[side])).hexdigest()
     wrong = ["the inclusion path does not lead from the leaf to the root of the head of its day"]
-    wrong *= (node, leaf["day"], leaf["version"], head["version"]) != (head["root"], head["day"], 1, 1)
+    wrong *= (node, leaf["day"]) != (head["root"], head["day"])
     wrong += _signature_faults(raw, proof["signature"].encode(), key)
     return wrong, [sha256(raw).hexdigest()], {f"{leaf['market']}/{leaf['symbol']} {leaf['day']}": leaf}
 
-
 def main(arguments: list[str] | None = None) -> int:
     """Checks what the command line names. Exit codes: 0 all of it holds, 1 not."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     for name in ("proof", "--day", "--symbol", "--key", "--known", "--archive"):
         parser.add_argument(name, default="https://data.binance.vision" if name == "--archive" else None)
     given, texts = parser.parse_args(arguments), list[str]()
@@ -176,24 +179,21 @@ def main(arguments: list[str] | None = None) -> int:
         signers = path / "allowed_signers" if given.key is None else Path(given.key).absolute()
         key = proof["key"].encode() if proof and given.key is None else _read(signers.as_uri())
         wrong, hashes, leaves = _single(proof, key) if proof else _chain(path, key)
-    except Exception as error:
-        sys.exit(f"{given.proof} or its allowed_signers or --key cannot be used: {error!r}")
+    except Exception as x: sys.exit(f"{given.proof} or its allowed_signers or --key cannot be used: {x!r}")
     wrong += [f"head {given.known} is missing, or was changed"] * (given.known not in [None, *hashes])
     print(*(fault.encode("unicode_escape").decode() for fault in wrong), sep="\n", end="\n" * bool(wrong))
     for name, leaf in sorted(leaves.items()):
         if given.day in (None, leaf["day"]) and given.symbol in (None, leaf["symbol"], name[:-11]):
-            try:
-                faults, text = _leaf_faults(leaf, base.rstrip("/"))
-            except Exception as error:  # whatever a wrong file or leaf may lead to
-                faults, text = [f"its leaf, zip or CHECKSUM cannot be used: {error!r}"], ""
+            try: faults, text = _leaf_faults(leaf, base.rstrip("/"))
+            except Exception as x: faults, text = [f"its leaf, zip or CHECKSUM cannot be used: {x!r}"], ""
             print(f"{name}: {'; '.join(faults) or text}".encode("unicode_escape").decode(), flush=True)
             wrong, texts = wrong + faults, [*texts, text]
-    checked = "signatures," if shutil.which("ssh-keygen") else "(no ssh-keygen: no signatures),"
-    holds, alone = "holds" if texts else "no leaf", f", {texts.count('no file to compare')} without a file"
-    print(f"DOES NOT HOLD, {len(wrong)} faults" if wrong else holds, end=": ")
-    print(f"{checked} {len(hashes)} heads, {len(texts)} leaves{alone}; last head {(hashes or ['none'])[-1]}")
+    word = f"DOES NOT HOLD, {len(wrong)} faults" if wrong else "holds" if texts else "no leaf"
+    signed = "signatures" if shutil.which("ssh-keygen") else "(no ssh-keygen: no signatures)"
+    counts = f"{len(texts)} leaves, {texts.count('no file to compare')} without a file"
+    print(f"{word}: {signed}, {len(hashes)} heads, {counts}; last head", (hashes or ["none"])[-1], flush=True)
     return 1 if wrong or not texts else 0
 
-
 if __name__ == "__main__":
+    for x in (signal.SIGINT, getattr(signal, "SIGPIPE", signal.SIGINT)): signal.signal(x, signal.SIG_DFL)
     sys.exit(main())

@@ -163,11 +163,14 @@ def is_candle(columns: Sequence[str], spot: bool) -> bool:
 
 def read_zip(data: bytes, day: str, contract_size: str | None = None, *, spot: bool = False) -> list[Minute]:
     """The minutes of one day (YYYY-MM-DD) in a daily or monthly klines zip, in the file's order.
+    Changed: a file that is neither stored nor deflated is refused.
     Changed: lines that are no candles are left out; one that was too short was an error."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
         if len(names) != 1:
             raise ValueError(f"{len(names)} files in the zip")
+        if archive.getinfo(names[0]).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("neither stored nor deflated")
         text = archive.read(names[0]).decode("utf-8", "replace").replace("\r", "")
     rows = []
     midnight = int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp()) * 1000

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import proof_from_document as document
 import pytest
-from proof_vectors import HEADS, SECOND_HEAD, SECOND_LEAF, ZIP, VectorFolder
+from proof_vectors import HEADS, LINES, SECOND_HEAD, SECOND_LEAF, ZIP, VectorFolder
 
 from tui_feeder import verify_proof
 from tui_feeder.engine.exchanges.binance import archive
@@ -33,6 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, _Archive)
         server.asked.append(self.path)
+        server.was_asked.set()
         answer = server.checksum if self.path.endswith(".CHECKSUM") else server.zip
         with contextlib.suppress(ConnectionError):  # whoever asked has seen enough
             answer(self)
@@ -97,11 +101,31 @@ def endless_headers(asked: BaseHTTPRequestHandler) -> None:
         asked.wfile.write(b"X-More: more\r\n")
 
 
+def trickling(asked: BaseHTTPRequestHandler) -> None:
+    """A body that never stands still, and never ends while the test lasts."""
+    asked.send_response(200)
+    asked.send_header("Content-Length", str(len(ZIP)))
+    asked.end_headers()
+    drip(asked, b"x")
+
+
+def trickling_headers(asked: BaseHTTPRequestHandler) -> None:
+    asked.wfile.write(b"HTTP/1.0 200 OK\r\nX-More: ")
+    drip(asked, b"x")
+
+
+def drip(asked: BaseHTTPRequestHandler, drop: bytes) -> None:
+    assert isinstance(asked.server, _Archive)
+    while not asked.server.over.wait(0.02):
+        asked.wfile.write(drop)
+
+
 class _Archive(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, days: VectorFolder) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.was_asked, self.over = threading.Event(), threading.Event()
         self.asked: list[str] = []
         self.zip, self.checksum = body(ZIP), body(days.checksum.read_bytes())
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -120,6 +144,7 @@ def served(days: VectorFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Arc
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
+    server.over.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -175,6 +200,38 @@ def test_an_answer_that_cannot_be_used_is_named(
     assert all(path.endswith((".zip", ".CHECKSUM")) and days.zip.name in path for path in served.asked)
 
 
+@pytest.mark.parametrize("answer", [trickling, trickling_headers])
+def test_an_answer_that_trickles_is_given_up(
+    answer: Answer, days: VectorFolder, served: _Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_proof, "LONGEST", 0.5)  # s; as it never stands still, only the whole ends it
+    served.zip = answer
+    code, text = verify(days, served.url)
+    assert code == 1
+    assert f"{PLACE}its leaf, zip or CHECKSUM cannot be used: TimeoutError(" in text
+    assert not served.over.is_set()  # it would have gone on
+
+
+def test_it_ends_when_it_is_interrupted(days: VectorFolder, served: _Archive) -> None:
+    served.zip = trickling
+    command = [sys.executable, "-I", str(verify_proof.__file__), str(days.proof), "--archive", served.url]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert served.was_asked.wait(60)
+    running.send_signal(signal.SIGINT)
+    printed, faults = running.communicate(timeout=60)
+    assert (running.returncode, printed, faults) == (-signal.SIGINT, "", "")
+
+
+def test_it_ends_when_nobody_reads_on(days: VectorFolder, served: _Archive) -> None:
+    command = [sys.executable, "-I", str(verify_proof.__file__), str(days.proof), "--archive", served.url]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    running.stdout.close()
+    assert running.stderr is not None
+    assert running.stderr.read() == ""
+    assert running.wait(60) == -signal.SIGPIPE
+
+
 def test_nobody_there_is_named(days: VectorFolder, served: _Archive) -> None:
     served.server_close()
     code, text = verify(days, served.url)
@@ -220,8 +277,8 @@ def with_size(size: int) -> bytes:
     ("content", "named"),
     [
         (zipped(bytes(verify_proof.MOST + 1)), USELESS),
-        (zipped(bytes(1 << 20), zipfile.ZIP_BZIP2), USELESS),
-        (zipped(bytes(1 << 20), zipfile.ZIP_LZMA), USELESS),
+        (zipped(LINES.encode(), zipfile.ZIP_BZIP2), "cannot be used: .*neither stored nor deflated"),
+        (zipped(LINES.encode(), zipfile.ZIP_LZMA), "cannot be used: .*neither stored nor deflated"),
         (encrypted(), "cannot be used: .*password"),
         (with_size(5), "cannot be used: .*CRC"),
         (ZIP[:-1], "cannot be used: "),
@@ -236,6 +293,15 @@ def test_a_zip_that_cannot_be_used_is_named(content: bytes, named: str, days: Ve
     code, text = verify(days, str(days.archive))
     assert code == 1
     assert re.search(f"^{PLACE}.*({named})", text, re.MULTILINE), text
+
+
+def test_a_zip_may_be_stored_or_deflated() -> None:
+    wanted = verify_proof._lines(ZIP, json.loads(SECOND_LEAF))
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        assert verify_proof._lines(zipped(LINES.encode(), method), json.loads(SECOND_LEAF)) == wanted
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with pytest.raises(ValueError, match="neither stored nor deflated"):
+            document.read_zip(zipped(LINES.encode(), method), "2026-02-01")
 
 
 def test_any_place_of_a_zip_may_be_wrong(days: VectorFolder) -> None:
@@ -277,6 +343,12 @@ def test_a_key_that_is_none_is_told(content: str, days: VectorFolder, tmp_path: 
     code, text = verify(days, str(days.archive), "--key", str(file))
     assert code == 1
     assert len(re.findall(r"^head 00000\d-\S+: signature: ", text, re.MULTILINE)) == 2
+
+
+def test_a_pipe_in_the_place_of_a_key_is_told(days: VectorFolder, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pub")  # from which nothing ever comes
+    with pytest.raises(SystemExit, match=r"--key cannot be used: .*no such regular file"):
+        verify(days, str(days.archive), "--key", str(tmp_path / "pipe.pub"))
 
 
 def test_a_wrong_order_is_told(days: VectorFolder) -> None:

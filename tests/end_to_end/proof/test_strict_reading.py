@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+from calendar import monthrange
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from proof_vectors import FIRST_HASH, HEADS, SECOND_HEAD, SECOND_LEAF, VectorFol
 from tui_feeder import verify_proof
 from tui_feeder.commands import proof_run
 from tui_feeder.config import load
-from tui_feeder.engine.proof.reading import parse_leaf
+from tui_feeder.engine.proof.reading import parse_head, parse_leaf
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import FeederError
 
@@ -145,13 +146,28 @@ OTHERWISE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 PLAIN = ("a text for a number", "a number of 4,000 digits")
 
 
+def accepted(parse: Callable[[bytes], object], raw: bytes) -> bool:
+    """Whether a reader takes some bytes."""
+    try:
+        parse(raw)
+    except (ValueError, RecursionError, TypeError):  # the last where it is no object
+        return False
+    return True
+
+
+def judged_alike(raw: bytes) -> None:
+    """The program, which names what is wrong, and the verifier, which stands alone, take the same."""
+    assert accepted(parse_leaf, raw) == accepted(verify_proof._parse_leaf, raw)
+    by_verifier = accepted(lambda head: verify_proof._parse(head, verify_proof._HEAD), raw)
+    assert accepted(parse_head, raw) == by_verifier
+
+
 def refused_by_place(days: VectorFolder, way: str) -> None:
-    """``verify_proof.py`` names head, file and line, or a field; what a text is for does not matter to it."""
+    """``verify_proof.py`` names head, file and line, or a field."""
     code, text = verify(days.proof, days.archive)
-    if way != "null":
-        assert code == 1
-        place = r"(head\.json|leaves\.txt(, line \d)?) cannot be used: |field \w+ does not fit: |the leaf of "
-        assert re.search(f"^{SECOND}({place})", text, re.MULTILINE), text
+    assert code == 1, way
+    place = r"(head\.json|leaves\.txt(, line \d)?) (cannot be used: |is not )|field \w+ does not fit: "
+    assert re.search(f"^{SECOND}({place})", text, re.MULTILINE), text
 
 
 @pytest.mark.parametrize("way", OTHERWISE)
@@ -159,6 +175,7 @@ def test_a_leaf_written_otherwise_is_refused(way: str, kept: VectorFolder) -> No
     change, named = OTHERWISE[way]
     with contextlib.nullcontext() if way in PLAIN else pytest.raises((ValueError, RecursionError)):
         document.one_form(change(LEAF))
+    judged_alike(change(LEAF))
     kept.sign_leaf(change(LEAF))
     text = in_feeder(kept, kept.proof / "no store")
     assert re.search(f"^{SECOND}leaves.txt, line \\d: .*({named})", text, re.MULTILINE), text
@@ -170,6 +187,7 @@ def test_a_head_written_otherwise_is_refused(way: str, kept: VectorFolder) -> No
     change, named = OTHERWISE[way]
     with contextlib.nullcontext() if way in PLAIN else pytest.raises((ValueError, RecursionError)):
         document.one_form(change(HEAD))
+    judged_alike(change(HEAD))
     kept.sign_head(change(HEAD))
     text = in_feeder(kept, kept.proof / "no store")
     assert re.search(f"^{SECOND}head.json: .*({named})", text, re.MULTILINE), text
@@ -239,6 +257,20 @@ WRONG: tuple[tuple[str, object, str], ...] = (
     ("other", [], "field other is left out where"),
     ("other", [[-1, 2, "m"]], r"field other\[0\]\[0\] is -1"),
     ("other", [5], r"field other\[0\] is no list"),
+    ("other", [[0, 2, "x,,,,,,,,,"]], r"field other\[0\]\[2\] is .*the text of a canonical line"),
+    ("other", [[0, 2, "m,,,,,,,,"]], r"field other\[0\]\[2\] is .*the text of a canonical line"),
+    ("other", [[0, 2, "p,1,1,1,1,1,1,1.5,1,1"]], r"field other\[0\]\[2\] is .*of a canonical line"),
+    ("other", [[5, 5, "m,,,,,,,,,"]], "fields other and sources.rest have a run"),
+    ("other", [[0, 5, "m,,,,,,,,,"], [4, 6, "n,,,,,,,,,"]], "fields other and sources.rest have a run"),
+    ("sources.rest", [[2, 1, "2026-02-02T08:40:59Z"]], "fields other and sources.rest have a run"),
+    ("sources.rest", [[1, 2, "2026-02-30T08:40:59Z"]], r"field sources\.rest\[0\]\[2\] is .*not a time"),
+    ("sources.archive.read", "2026-02-02T24:00:00Z", "a time such as"),
+    ("sources.archive.etag", 5, r"field sources\.archive\.etag is 5, not a text"),
+    ("feeder", 5, "field feeder is 5, not a text"),
+    ("revision", 10**15, "a whole number from 1"),
+    ("locator", "AB" * 188, "376 hex digits"),
+    ("day", "2100-02-29", "a day such as"),
+    ("day", "2027-02-29", "a day such as"),
 )  # fmt: skip
 
 
@@ -256,6 +288,41 @@ def changed(raw: bytes, place: str, value: object) -> bytes:
 def test_a_field_of_a_leaf_that_is_wrong_is_named(place: str, value: object, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         parse_leaf(changed(LEAF, place, value))
+    with pytest.raises(ValueError, match=f"field.* {place.partition('.')[0]}|contract_size"):
+        verify_proof._parse_leaf(changed(LEAF, place, value))
+
+
+COIN = {**json.loads(LEAF), "market": "coinm"}
+
+
+@pytest.mark.parametrize(
+    ("size", "taken"),
+    [("100", True), ("1e-3", True), ("0", False), ("-1", False), ("1e999", False), ("1e-999", False),
+     ("+1", False), ("01", False), (".5", False), ("", False), (None, False), (100, False)],
+)  # fmt: skip
+def test_what_a_contract_is_worth_is_judged_alike(size: object, taken: bool) -> None:
+    raw = document.canonical_json({**COIN, "contract_size": size})
+    assert (accepted(parse_leaf, raw), accepted(verify_proof._parse_leaf, raw)) == (taken, taken)
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["A", "币安", 'A"B', '"', "." * 3, "A" * 64, "\u3000", ".", "..", "a/b", "\\", "\x7f", "\n", "A" * 65],
+)
+def test_names_are_judged_alike(symbol: str) -> None:
+    raw = document.canonical_json({**json.loads(LEAF), "symbol": symbol})
+    taken = symbol not in (".", "..", "a/b", "\\", "\x7f", "\n", "A" * 65)
+    assert (accepted(parse_leaf, raw), accepted(verify_proof._parse_leaf, raw)) == (taken, taken)
+
+
+def test_every_day_that_there_is_is_taken_and_no_other() -> None:
+    form = verify_proof._WORDS["DAY"].replace("NEVER", verify_proof._WORDS["NEVER"])
+    for year in (1969, *range(1970, 2201)):
+        for month in range(14):
+            for day in range(33):
+                text = f"{year}-{month:02}-{day:02}"
+                there = 1970 <= year < 2200 and 0 < month < 13 and 0 < day <= monthrange(year, month)[1]
+                assert bool(re.fullmatch(form, text)) == there, text
 
 
 @pytest.mark.parametrize(
@@ -268,8 +335,7 @@ def test_a_field_of_a_leaf_that_is_missing_is_named(place: str, days: VectorFold
     if place == "other":
         return  # which may be
     days.sign_leaf(document.canonical_json(content))
-    if not outer:
-        refused_by_place(days, "missing")
+    refused_by_place(days, "missing")
     assert f"{SECOND}leaves.txt, line 1: field {place} is missing\n" in in_feeder(
         days, days.proof / "no store"
     )
@@ -280,8 +346,7 @@ def test_a_field_of_a_head_that_is_missing_is_named(place: str, days: VectorFold
     content = json.loads(HEAD)
     del content[place]
     days.sign_head(document.canonical_json(content))
-    if place != "feeder":
-        refused_by_place(days, "missing")
+    refused_by_place(days, "missing")
     assert f"{SECOND}head.json: field {place} is missing\n" in in_feeder(days, days.proof / "no store")
 
 
@@ -344,21 +409,17 @@ INSTEAD: dict[str, Callable[[Path], object]] = {
 def test_what_stands_in_the_place_of_a_file_is_named(instead: str, name: str, days: VectorFolder) -> None:
     (file := file_of(days, name)).unlink()
     INSTEAD[instead](file)
-    if instead == "a pipe":  # from which nothing comes: verify_proof.py would wait for it
-        if name in ("head.json", "head.json.sig", "leaves.txt"):
-            assert f"{SECOND}{name} is no regular file" in in_feeder(days, days.proof / "no store")
-        if name == "allowed_signers":
-            assert f"{name} is no regular file" in in_feeder(days, days.proof / "no store")
-        return
+    if instead == "a pipe" and name in ("head.json", "head.json.sig", "leaves.txt", "allowed_signers"):
+        assert f"{name} is no regular file" in in_feeder(days, days.proof / "no store")
     signed = name in ("head.json.sig", "allowed_signers")
     code, text = verify(file if name == "single.json" else days.proof, days.archive, signed=signed)
     assert code == 1
     place = {"zip": "usdm/AUSDT 2026-02-01: .*zip", "CHECKSUM": "usdm/AUSDT 2026-02-01: .*CHECKSUM"}.get(
         name, re.escape(name)
     )
-    if name == "head.json.sig" and file.exists() and not file.is_dir():
+    if name == "head.json.sig" and file.is_file():
         place = f"{SECOND}(head.json.sig|signature)"
-    if name == "allowed_signers" and file.exists() and not file.is_dir():
+    if name == "allowed_signers" and file.is_file():
         place = f"{SECOND}signature: "
     if name == "leaves.txt" and instead == "an empty file":
         place = f"{SECOND}field leaves does not fit"
@@ -433,7 +494,7 @@ def mutations(raw: str) -> st.SearchStrategy[bytes]:
         content = json.loads(raw)
         for place, what, value in steps:
             inner: Any = content
-            with contextlib.suppress(LookupError, TypeError):  # gone with an earlier step
+            with contextlib.suppress(LookupError, TypeError, AttributeError):  # gone with an earlier step
                 for key in place[:-1]:
                     inner = inner[key]
                 if what == "delete":
@@ -465,17 +526,21 @@ def judged(days: VectorFolder, store: Path) -> None:
     assert last.startswith("holds: " if code == 0 else "DOES NOT HOLD, "), text
     named = re.compile(r"head \d{6}-|.*: (field |leaf and zip |its leaf, zip or CHECKSUM )")
     assert code == 0 or any(named.match(line) for line in lines), text
-    assert "internal" not in in_feeder(days, store)
+    by_feeder = in_feeder(days, store)
+    assert "internal" not in by_feeder
+    assert ("DOES NOT HOLD" in by_feeder) == (code != 0), by_feeder
 
 
 @given(raw=mutations(SECOND_LEAF))
 def test_any_leaf_is_read_or_named(raw: bytes, kept: VectorFolder, store: Path) -> None:
+    judged_alike(raw)
     kept.sign_leaf(raw)
     judged(kept, store)
 
 
 @given(raw=mutations(SECOND_HEAD))
 def test_any_head_is_read_or_named(raw: bytes, kept: VectorFolder, store: Path) -> None:
+    judged_alike(raw)
     kept.sign_head(raw)
     judged(kept, store)
 

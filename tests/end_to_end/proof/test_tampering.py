@@ -307,7 +307,9 @@ THIRD_DAY = f"usdm/{AVAX} 2026-02-03: "
 ZIP_AT = f"{SYMBOL_DAY}.*leaf and zip differ: minute 03:11, field "
 SECOND = "head 000002-2026-02-02: "
 THIRD = "head 000003-2026-02-03: "
-CHANGED_LEAF = SECOND + f"the leaf of {AVAX} is not the one that was signed"
+UNREADABLE = SECOND + "leaves.txt, line 1 cannot be used: "
+UNREADABLE_THIRD = THIRD + "leaves.txt, line 1 cannot be used: "
+CHANGED_LEAF = SECOND + "leaves.txt, line 1 is not the leaf that was signed"
 
 TAMPERINGS = {
     **{
@@ -359,7 +361,7 @@ TAMPERINGS = {
         (CHANGED_LEAF, SECOND + "field root does not fit"),
     ),
     "locator of the leaf": Tampering(leaf_text(r'"locator":"\w*?\d'), (CHANGED_LEAF,)),
-    "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (CHANGED_LEAF,)),
+    "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (f"{UNREADABLE}.*fields .*counts.* do not fit",)),
     "day of the leaf": Tampering(
         leaf_text(rf'"day":"{DAY}(?=")'), (CHANGED_LEAF, SECOND + "field day does not fit")
     ),
@@ -369,13 +371,13 @@ TAMPERINGS = {
     ),
     "symbol of the leaf": Tampering(
         lambda days: replaced(days.head(2) / "leaves.txt", f'"symbol":"{AVAX}"', '"symbol":"AVAXUSDC"'),
-        (SECOND + "the leaf of AVAXUSDC is not the one that was signed",),
+        (CHANGED_LEAF,),
     ),
     "zip's SHA-256 in the leaf": Tampering(
         leaf_text(r'"sha256":"\w*?\d', 3),
         (
             f"usdm/{AVAX} 2026-02-03: field sources.archive.sha256 is not",
-            THIRD + f"the leaf of {AVAX}",
+            THIRD + "leaves.txt, line 1 is not",
         ),
     ),
     "CHECKSUM line in the leaf": Tampering(
@@ -384,7 +386,7 @@ TAMPERINGS = {
     ),
     "path of the zip in the leaf": Tampering(
         leaf_text(r'"path":"[^"]*-2026-02-\d\d', 3),
-        (f"usdm/{AVAX} 2026-02-03: field sources.archive.path is not", THIRD + f"the leaf of {AVAX}"),
+        (f"usdm/{AVAX} 2026-02-03: field sources.archive.path is not", THIRD + "leaves.txt, line 1 is not"),
     ),
     "the file of another symbol in the leaf": Tampering(
         lambda days: replaced(days.head(3) / "leaves.txt", f"1m/{AVAX}-1m", f"1m/{FIL}-1m"),
@@ -398,10 +400,10 @@ TAMPERINGS = {
     "time of reading in the leaf": Tampering(leaf_text(r'"read":"[^"]*?\d(?=Z)'), (CHANGED_LEAF,)),
     "a minute that the leaf has otherwise": Tampering(
         leaf_text(r'"other":\[\[671,672,"p,[\d.]*\d', 5),
-        (f"{SYMBOL_DAY}.*minute 11:11, field open(;|$)", "head 000005-2026-02-02: the leaf of"),
+        (f"{SYMBOL_DAY}.*minute 11:11, field open(;|$)", FIFTH + "leaves.txt, line 1 is not"),
     ),
     "which minute the leaf has otherwise": Tampering(
-        leaf_text(r'"other":\[\[671', 5), ("head 000005-2026-02-02: the leaf of", SYMBOL_DAY)
+        leaf_text(r'"other":\[\[671', 5), (FIFTH + "leaves.txt, line 1 cannot be used: .*other.* do not fit",)
     ),
     "a leaf's hash": Tampering(leaf_text(r"^\w*?\d"), (CHANGED_LEAF,)),
     "leaves in another order": Tampering(reordered_leaves, (SECOND + "field root does not fit",)),
@@ -441,7 +443,9 @@ TAMPERINGS = {
     "reason of a correction": Tampering(
         head_text(r'"reason":"[^"]*?\d', 5), ("head 000005-2026-02-02: signature: ",)
     ),
-    "version in a head": Tampering(head_text(r'"version":\d'), (SECOND + "signature: ",)),
+    "version in a head": Tampering(
+        head_text(r'"version":\d'), (SECOND + "head.json cannot be used: .*field version is 7",)
+    ),
     "a head that is no JSON": Tampering(no_json, (SECOND + "head.json cannot be used",)),
     "a signature": Tampering(changed_signature, (THIRD + "signature: ",)),
     "signature of another head": Tampering(
@@ -450,7 +454,7 @@ TAMPERINGS = {
     "signature of another key": Tampering(signed_by_another, (THIRD + "signature: it is of another key",)),
     "a signature is gone": Tampering(
         lambda days: (days.head(3) / "head.json.sig").unlink(),
-        (THIRD + "head.json.sig cannot be used: .*No such file",),
+        (THIRD + "head.json.sig cannot be used: .*no such regular file",),
     ),
     "a head is gone": Tampering(
         lambda days: shutil.rmtree(days.head(2)),
@@ -486,10 +490,10 @@ TAMPERINGS = {
         signed_again(5, skipped_revision), (FIFTH + "field replaces does not fit",)
     ),
     "a signed head of a later version": Tampering(
-        signed_again(2, newer_version), (SECOND + "field version does not fit: 2",)
+        signed_again(2, newer_version), (SECOND + "head.json cannot be used: .*field version is 2",)
     ),
     "a signed leaf of a later version": Tampering(
-        signed_again(2, newer_leaf), (SECOND + "field version does not fit",)
+        signed_again(2, newer_leaf), (f"{UNREADABLE}.*field version is 2",)
     ),
     "leaves that were signed in another order": Tampering(
         signed_again(2, unsorted), (SECOND + "field leaves does not fit",)
@@ -501,24 +505,24 @@ TAMPERINGS = {
         signed_again(2, too_early), (SECOND + "field time does not fit",)
     ),
     "a signed state that there is not": Tampering(
-        signed_again(3, minute_otherwise("x,1,1,1,1,1,1,1,1,1")), (f"{THIRD_DAY}.*field other has 191",)
+        signed_again(3, minute_otherwise("x,1,1,1,1,1,1,1,1,1")), (f"{UNREADABLE_THIRD}.*field other is ",)
     ),
     "a signed number with zeros at its end": Tampering(
-        signed_again(3, minute_otherwise("p,1,1,1,1,1,1,1,1,1.0")), (f"{THIRD_DAY}.*field other has 191",)
+        signed_again(3, minute_otherwise("p,1,1,1,1,1,1,1,1,1.0")), (f"{THIRD_DAY}.*field other: p,1,1,",)
     ),
     "a signed count of nothing": Tampering(
-        signed_again(3, counts_nothing), (f"{THIRD_DAY}field counts is not that of its minutes",)
+        signed_again(3, counts_nothing), (f"{UNREADABLE_THIRD}.*field counts is ",)
     ),
     "a signed locator that goes on": Tampering(
-        signed_again(3, longer_locator), (f"{THIRD_DAY}leaf and zip differ: ",)
+        signed_again(3, longer_locator), (f"{UNREADABLE_THIRD}.*field locator is ",)
     ),
     "a signed leaf without sources": Tampering(
         signed_again(3, no_sources),
-        (THIRD + "the leaf of", f"{THIRD_DAY}its leaf, zip or CHECKSUM cannot be used: KeyError..sources"),
+        (f"{UNREADABLE_THIRD}.*field sources is None",),
     ),
     "the last head has no head.json": Tampering(
         lambda days: (days.head(5) / "head.json").unlink(),
-        (FIFTH + "head.json cannot be used: .*No such file",),
+        (FIFTH + "head.json cannot be used: .*no such regular file",),
     ),
     "a head under another number": Tampering(
         lambda days: days.head(5).rename(days.proof / "000006-2026-02-02"),

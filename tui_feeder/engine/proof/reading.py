@@ -1,6 +1,6 @@
 """Reads the files of signed days, and names what of them is not as docs/proof.md states.
 
-``verify_proof.py`` refuses by itself what is not in the one form of its bytes; this names field and value.
+``verify_proof.py`` has the same rules, as it stands alone; this names the value and what it should be.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import re
 import stat
 from collections.abc import Callable
 from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tui_feeder.verify_proof import MOST
 
 _SOURCES = ("archive", "rest", "stream")
-_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?"
+_DECIMAL = r"-?(0|[1-9]\d*)(\.\d+)?"
 
 
 def read_file(path: Path) -> bytes:
@@ -64,7 +65,7 @@ def _text(what: str, pattern: str) -> _Form:
     return _Form(what, lambda value: type(value) is str and fits(value))
 
 
-def _whole(least: int, most: int = (1 << 53) - 1) -> _Form:
+def _whole(least: int, most: int = 10**15 - 1) -> _Form:
     text = f"a whole number from {least} to {most}"
     return _Form(text, lambda value: type(value) is int and least <= value <= most)
 
@@ -80,7 +81,7 @@ def _calendar(what: str, written: Callable[[str], str]) -> _Form:
 
 
 def _is_size(value: object) -> bool:
-    number = re.fullmatch(_NUMBER, value, re.ASCII) if type(value) is str else None
+    number = re.fullmatch(rf"{_DECIMAL}([eE][-+]?\d+)?", value, re.ASCII) if type(value) is str else None
     return number is not None and 0 < float(number[0]) < float("inf")
 
 
@@ -91,6 +92,7 @@ _MOMENT = _calendar(
 )
 _NAME = _text("a name of at most 64 characters without blanks and slashes", r"(?!\.\.?$)[^\0- /\\\x7f]{1,64}")
 _ONE = _Form("1, the version that this program reads", lambda value: type(value) is int and value == 1)
+_LINE = _text("the text of a canonical line", rf"[num],{{9}}|[pq](,{_DECIMAL}){{6}},-?\d+(,{_DECIMAL}){{2}}")
 _MARKET, _MINUTES = _text("usdm, spot or coinm", "usdm|spot|coinm"), _whole(1, 1440)
 _FILE = dict.fromkeys(("path", "checksum", "etag", "last_modified"), _ANY) | {
     "sha256": _HASH,
@@ -105,7 +107,7 @@ _LEAF = _Object({
         "minutes": _Object(dict.fromkeys(_SOURCES, _MINUTES), frozenset(_SOURCES)),
         "rest": [(_whole(0, 1439), _MINUTES, _MOMENT)],
     }),
-    "other": [(_whole(0, 1439), _MINUTES, _ANY)],
+    "other": [(_whole(0, 1439), _MINUTES, _LINE)],
     "contract_size": _Form("a decimal number above 0 as text", _is_size),
 }, frozenset({"other", "contract_size"}), may_have_more=True)  # fmt: skip
 _HEAD = _Object({
@@ -239,6 +241,9 @@ def parse_leaf(raw: bytes) -> dict[str, Any]:
         raise ValueError("field counts has not 1440 minutes, or field sources.minutes not those of p and q")
     if leaf.get("other") == [] or (leaf["sources"]["archive"] is None and "other" in leaf):
         raise ValueError("field other is left out where there is no file, or no run")
+    other, rest = leaf.get("other", []), leaf["sources"]["rest"]
+    if any(start >= end for start, end, _ in [*other, *rest]) or any(a[1] > b[0] for a, b in pairwise(other)):
+        raise ValueError("fields other and sources.rest have a run that ends before it begins, or the next")
     return leaf
 
 
