@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +73,10 @@ class LeapClock(ExchangeClock):
 
 
 def truth(exchange: Exchange, symbol: str, start: int, end: int) -> Rows:
-    """The candles of the exchange's own book, its whole numbers taken for decimals."""
+    """The candles of the exchange's own book, its whole numbers taken for decimals.
+
+    A quotient of two whole numbers that a float holds exactly is the float nearest to the decimal.
+    """
     block = exchange.market.minutes(symbol, start, end)
     instrument = exchange.market.instruments[symbol]
     places = dict.fromkeys(("open", "high", "low", "close"), instrument.price_decimals)
@@ -83,8 +85,9 @@ def truth(exchange: Exchange, symbol: str, start: int, end: int) -> Rows:
     rows = np.zeros(len(block.times), dtype=ROW)
     rows["open_time"] = block.times
     for name, column in COLUMNS.items():
-        values = block.values[:, column].tolist()
-        rows[name] = [float(Decimal(value).scaleb(-places.get(name, 0))) for value in values]
+        values, unit = block.values[:, column], 10 ** places.get(name, 0)
+        exact = not len(values) or values.max() < 1 << 53
+        rows[name] = values / float(unit) if exact else [value / unit for value in values.tolist()]
     return rows
 
 
