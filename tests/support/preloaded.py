@@ -3,10 +3,11 @@
 A process of the program spends most of its life importing: 0.2 to 0.6 s of a processor, and the tests start
 hundreds. :class:`PreloadedPopen` is ``subprocess.Popen`` for ``python -m tui_feeder ...``, for the modules
 below it and for the fake monitor's screens: the process is real, with its own arguments, environment, working
-directory, descriptors, session and exit code, and runs the module as Python does; the embedded exchange that
-such a process starts forks too. What it does not test is the start of the interpreter, and the end of its
-modules: a command line that needs another interpreter (``preexec_fn``, ``pass_fds``, other settings of locale
-or of Python) is started as always. Every command is started as always by test_environment.
+directory, descriptors, session and exit code, and runs the module as Python does; the embedded exchange and
+the feeder behind pages that such a process starts fork too. What it does not test is the start of the
+interpreter, and the end of its modules: a command line that needs another interpreter (``preexec_fn``,
+``pass_fds``, other settings of locale or of Python) is started as always. Every command is started as always
+by test_environment.
 """
 
 from __future__ import annotations
@@ -328,7 +329,7 @@ def _become(request: _Request) -> None:
     if request.step:
         _STEPS[request.step]()
     if request.module == MODULE:
-        _let_the_exchange_fork(request.more)
+        _let_its_processes_fork(request.more)
     sys.path.insert(0, request.folder)
     sys.argv = ["-m", *request.arguments]
     try:
@@ -342,12 +343,13 @@ def _become(request: _Request) -> None:
     raise SystemExit(code)
 
 
-def _let_the_exchange_fork(more: socket.socket) -> None:
-    """The embedded exchange of a demo is started by this class too."""
+def _let_its_processes_fork(more: socket.socket) -> None:
+    """The embedded exchange of a demo, and the feeder behind pages, are started by this class too."""
     server = _Server(more, _settings(dict(os.environ)))
     globals()["_server"] = lambda screens: server
-    launch = importlib.import_module(f"{MODULE}.simulator.launch")
-    vars(launch)["subprocess"] = SimpleNamespace(**{**vars(subprocess), "Popen": PreloadedPopen})
+    forking = SimpleNamespace(**{**vars(subprocess), "Popen": PreloadedPopen})
+    for name in ("simulator.launch", "commands.serve_run"):
+        vars(importlib.import_module(f"{MODULE}.{name}"))["subprocess"] = forking
 
 
 def _end(code: int) -> None:

@@ -38,7 +38,8 @@ def feeder(tmp_path: Path, runtime: Path) -> Iterator[subprocess.Popen[str]]:
     process = PreloadedPopen(
         [*COMMAND, "--demo", "--no-ui", "--demo-speed", "20", "--symbols", "BTCUSDT,ETHUSDT"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(tmp_path / "log").open("w"),
-        text=True, cwd=tmp_path, env=environment(runtime),
+        text=True, cwd=tmp_path,
+        env={**environment(runtime), "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2"},
     )  # fmt: skip
     yield process
     process.terminate()
@@ -158,10 +159,7 @@ def test_alerts_acknowledged_on_an_attached_screen_are_acknowledged_everywhere(
 
 
 def test_without_a_terminal_attach_says_what_scripts_use(runtime: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "attach"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30,
-        check=False, env=environment(runtime),
-    )  # fmt: skip
+    done = run_process([*COMMAND, "attach"], 30, text=True, env=environment(runtime))
     assert done.returncode == 2
     assert "status --json" in done.stderr
 
@@ -171,10 +169,9 @@ def test_a_socket_that_was_named_and_cannot_be_had_stops_the_start(
     tmp_path: Path, runtime: Path, named: str, said: str
 ) -> None:
     (tmp_path / "config.toml").write_text(f'[service]\nsocket = "{named}"\n')
-    done = subprocess.run(
+    done = run_process(
         [*COMMAND, "--demo", "--no-ui", "--run-for", "1", "--symbols", "BTCUSDT", "--config", "config.toml"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        cwd=tmp_path, env=environment(runtime),
+        60, text=True, cwd=tmp_path, env=environment(runtime),
     )  # fmt: skip
     assert done.returncode == (1 if said else 0), done.stderr
     assert (f"feeder-tui: {said}" in done.stderr) == bool(said)

@@ -37,7 +37,10 @@ async def served(folder: Path, runtime: Path) -> AsyncIterator[tuple[str, AsyncP
     process = await start_process(
         sys.executable, "-m", "tui_feeder", "serve", "--demo", "--symbols", "BTCUSDT", "--port", str(port),
         stdin=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd=folder,
-        env={**kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder)},
+        env={
+            **kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder),
+            "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2",
+        },
     )  # fmt: skip
     try:
         for _ in range(600):

@@ -11,12 +11,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from commanding import recorded
 from places import KLINES
 
 from tui_feeder.simulator.clock import SimulatedClock
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.market import DAY, HOUR, MINUTE
-from tui_feeder.simulator.recorded import recorded_market
 from tui_feeder.simulator.synthetic import synthetic_market
 
 NOON = 1_773_144_000_000  # 2026-03-10T12:00:00Z
@@ -305,7 +305,7 @@ async def test_an_outage_of_the_past_is_in_files_that_were_served_before(bucket:
 
 @pytest.mark.skipif(not OCTOBER.exists(), reason="real market data is not here")
 async def test_real_months_can_be_wrong_too_and_an_outage_takes_the_original_s_place() -> None:
-    market = recorded_market(KLINES, ["FILUSDT"])
+    market = recorded("FILUSDT")
     clock = HandClock(1_731_844_800_000)  # 2024-11-17T12:00:00Z
     async with Exchange(market, clock) as exchange, aiohttp.ClientSession() as session:
         real = Bucket(exchange, clock, session)

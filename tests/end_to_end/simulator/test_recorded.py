@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from commanding import command
+from commanding import recorded as market_of
 from places import KLINES
 from websockets.asyncio.client import connect
 
@@ -46,7 +47,7 @@ def numbers(rows: Sequence[Sequence[str | int]], shift: int = 0) -> list[list[fl
 
 @asynccontextmanager
 async def exchange_of(*symbols: str, rate: float = 1e-6, start: int | None = None) -> AsyncIterator[Exchange]:
-    market = recorded_market(REAL, symbols)
+    market = market_of(*symbols)
     async with Exchange(market, clock_for(market, start_ms=start, rate=rate)) as exchange:
         yield exchange
 
@@ -78,7 +79,7 @@ async def test_rest_serves_the_rows_of_the_file(symbol: str) -> None:
 
 @real_data
 async def test_an_earlier_recording_is_shown_later_so_that_both_end_together() -> None:
-    market = recorded_market(REAL, ["FILUSDT", "AVAXUSDT"])
+    market = market_of("FILUSDT", "AVAXUSDT")
     assert "FILUSDT: recorded 2024-09-01..2024-11-30, shown 455 days later" in market.notes
     assert not any(note.startswith("AVAXUSDT") for note in market.notes)
     assert default_start(market) == MARCH - 7 * DAY + 12 * HOUR
@@ -92,7 +93,7 @@ async def test_an_earlier_recording_is_shown_later_so_that_both_end_together() -
 
 @real_data
 async def test_alone_a_recording_keeps_its_own_time() -> None:
-    market = recorded_market(REAL, ["FILUSDT"])
+    market = market_of("FILUSDT")
     assert not any("later" in note for note in market.notes)
     assert market.end == DECEMBER
 
@@ -188,7 +189,7 @@ def test_units_come_from_the_data() -> None:
 
 @real_data
 def test_a_clock_can_not_start_after_the_data() -> None:
-    market = recorded_market(REAL, ["LTCUSDT"])
+    market = market_of("LTCUSDT")
     with pytest.raises(ValueError, match="the recorded data ends at 2026-03-01T00:00:00Z"):
         clock_for(market, start_ms=MARCH)
 
