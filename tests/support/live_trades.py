@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from examples import some_of
 from feed import NOON, Collected, configured
 from msgspec.structs import replace
 
@@ -46,12 +47,17 @@ def minutes_known(store: Store, day: int = DAY, symbol: str = SYMBOL) -> dict[in
 def last_words_are_those_of_a_run_from_scratch(
     engine: Engine, *sinks: Collected, symbol: str = SYMBOL
 ) -> None:
-    """The last message of each minute is what the store gives, but for the number of the revision."""
+    """The last message of each minute is what the store gives, but for the number of the revision.
+
+    Of more than half an hour, the first of every four minutes and the newest, all with ``--thorough``.
+    """
     last: dict[int, dict[str, Any]] = {}
     for message in [message for sink in sinks for message in sink.messages.get(symbol, [])]:
         last[message["timestamp"] + 1 - MINUTE_MS] = message
     assert last
-    for minute, message in last.items():
+    minutes = sorted(last)
+    for minute in {*some_of(minutes, every=1 if len(minutes) <= 30 else 4), minutes[-1]}:
+        message = last[minute]
         made = load_pipeline(engine.store, engine.config, symbol, minute + MINUTE_MS).message()
         assert made is not None
         wanted = json.loads(encode(made)) | {"revision": message["revision"]}
