@@ -5,12 +5,29 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from feed import NOON, configured
 from serving import SYMBOLS, exchange_at, serving
+
+from tui_feeder.simulator import synthetic
+
+
+@pytest.fixture(scope="session", autouse=True)
+def days_of_the_market_are_made_once() -> None:
+    """A day of a synthetic symbol is always the same: the markets of all tests of a process share it."""
+    make: Callable[..., Any] = synthetic._make_day
+
+    def unchangeable(*of: Any) -> Any:  # noqa: ANN401 - as the function's
+        block = make(*of)
+        block.flags.writeable = False
+        return block
+
+    vars(synthetic)["_make_day"] = lru_cache(512)(unchangeable)
 
 
 @pytest.fixture
