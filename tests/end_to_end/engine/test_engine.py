@@ -15,7 +15,9 @@ from tui_feeder.engine.analytics.pipeline import SymbolPipeline
 from tui_feeder.engine.core.candle import MINUTE_MS, Source, to_candles
 from tui_feeder.engine.derived.inputs import inputs_of
 from tui_feeder.engine.derived.settings import pipeline_settings
+from tui_feeder.engine.snapshots import coverage
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.monitor import MinuteState
 from tui_feeder.simulator.clock import clock_for
 from tui_feeder.simulator.exchange import Exchange
 from tui_feeder.simulator.synthetic import synthetic_market
@@ -39,6 +41,13 @@ async def test_every_minute_is_published_once_in_order_and_equals_a_batch(
             await until(lambda: all(len(sink.minutes(s)) >= 12 for s in symbols))
             ticks = {s: engine.tracked[s].info.tick_size for s in symbols}
             starts = {s: engine.tracked[s].start for s in symbols}
+            # The coverage on the screen: minutes since the start are of the stream, those before are not.
+            for symbol in symbols:
+                live, hour = sink.minutes(symbol)[4:12], 60 * MINUTE_MS
+                tracked = engine.tracked[symbol]
+                shown = coverage(engine, tracked, (), live[0] - hour, live[-1] + MINUTE_MS, 60 + len(live))
+                assert shown[60:] == (MinuteState.LIVE,) * len(live)
+                assert set(shown[:50]) == {MinuteState.STORED}
     store = Store(tmp_path, read_only=True)
     for symbol in symbols:
         minutes = sink.minutes(symbol)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -165,6 +166,20 @@ def test_an_ema_runs_in_braille_between_candles_and_is_named_at_its_end() -> Non
     assert row.endswith(" e21")
     assert all("\u2800" < c <= "\u28ff" for c in row[1:16])
     assert [r for r, text in enumerate(strips) if any("\u2800" < c <= "\u28ff" for c in text)] == [1]
+
+
+@pytest.mark.parametrize(("glyphs", "signs"), [("braille", "\u2800-\u28ff"), ("block", "•"), ("ascii", "*")])
+def test_an_ema_is_seen_over_candles_that_leave_no_room_between_them(glyphs: str, signs: str) -> None:
+    bars = bars_of(*[(9.0, 15.0, 8.5, 14.0)] * 30)
+    line = Line("e21", [11.5] * 30, Role.EMA_FAST)
+    for pitch in (1, 2, 3):
+        columns = 30 * pitch + 6
+        drawn = paint_candles(
+            bars, [line], [], PriceScale(8.0, 16.0, 8), 3_600, pitch, columns, palette_of(glyphs)
+        )
+        seen = max(len(re.findall(f"[{re.escape(signs) if len(signs) == 1 else signs}]", row))
+                   for row in text_of(drawn))  # fmt: skip
+        assert seen >= 25, (pitch, text_of(drawn))
 
 
 def test_price_ticks_are_round_apart_and_inside() -> None:
