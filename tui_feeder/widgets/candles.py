@@ -398,11 +398,12 @@ def _name_line(canvas: Canvas, line: Line, scale: PriceScale, taken: set[int]) -
     row = None if math.isnan(value) else scale.row(value)
     if row is None or canvas.width < MARGIN:
         return
+    role = Role.TEXT if line.role is Role.VALUE_AREA else line.role  # that of bars is too pale for letters
     for at in (row, row - 1, row + 1):
         if at not in taken and 0 <= at < scale.rows:
             taken.add(at)
             for i, character in enumerate(cells.fit(line.name, MARGIN - 1)):
-                canvas.put(canvas.width - MARGIN + 1 + i, at, character, line.role)
+                canvas.put(canvas.width - MARGIN + 1 + i, at, character, role)
             return
 
 

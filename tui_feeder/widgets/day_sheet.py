@@ -12,11 +12,11 @@ from tui_feeder.widgets.palette import Palette, Part, Role
 
 _STATES = {
     DayState.CERTIFIED: ("proved: all from checked archives or final answers of REST", Role.OK),
-    DayState.LIVE: ("live only: all minutes are there, some by the stream alone", Role.VALUE_AREA),
+    DayState.LIVE: ("live only: all minutes are there, some by the stream alone", Role.TEXT),
     DayState.CORRECTED: ("corrected: some were published live with other values", Role.WARN),
     DayState.LACKING: ("lacking: not all minutes are there", Role.ERROR),
     DayState.UNKNOWN: ("unknown: nothing of it is stored", Role.MUTED),
-    DayState.NONE: ("none at the exchange, or not yet", Role.FAINT),
+    DayState.NONE: ("none at the exchange, or not yet", Role.MUTED),
 }
 _PRICES = ("open", "high", "low", "close")
 _PUBLISHED = {
