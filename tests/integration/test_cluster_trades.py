@@ -101,6 +101,21 @@ def last_words_are_those_of_the_store(
     return compared
 
 
+def revised_shares(records: Sequence[Record], before: int) -> list[tuple[float, float]]:
+    """Of minutes before a moment that were published again the exact share, at first and at last.
+
+    Those are the minutes since the last checkpoint, a quarter of an hour at most: the new owner has no
+    ladders of them, and publishes what it can prove.
+    """
+    shares: dict[int, list[float]] = {}
+    for record in records:
+        if record.timestamp < before:
+            share = json.loads(record.payload)["volume_profile"]["exact_share"]
+            shares.setdefault(record.timestamp, []).append(share)
+    again = [found for found in shares.values() if len(found) > 1 and found[0] != found[-1]]
+    return [(found[0], found[-1]) for found in again]
+
+
 def without_trades(records: Mapping[str, Sequence[Record]]) -> dict[str, list[Record]]:
     """Messages without what rests on ladders: what is known of these differs with who read the trades."""
 
@@ -164,6 +179,7 @@ def test_over_two_handovers_every_minute_is_exact_or_says_what_it_is(run: Cluste
         records = run.reader.records("ta_data")[symbol]
         assert 0.0 < json.loads(records[-1].payload)["volume_profile"]["exact_share"] < 1.0
         assert last_words_are_those_of_the_store(store, symbol, taken, records[:-2]) >= 1
+        assert all(after < before for before, after in revised_shares(records, taken)), "it says so"
     store.close()
     check_nothing_lost_nothing_twice(run)
 
