@@ -10,11 +10,13 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.day_evidence import DayView
-from tui_feeder.monitor import DAY_MS, MINUTE_MS, Snapshot, SymbolView
+from tui_feeder.monitor import DAY_MS, MINUTE_MS, MinuteState, Snapshot, SymbolView
 from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
+from tui_feeder.widgets.day_coverage import any_known
+from tui_feeder.widgets.day_minutes import minute_rows, paint_minutes
 from tui_feeder.widgets.day_sheet import day_lines, minute_lines
 from tui_feeder.widgets.palette import Part
 from tui_feeder.widgets.panel import Panel
@@ -24,6 +26,7 @@ from tui_feeder.widgets.year_calendar import LINES, first_day, paint_calendar, y
 _PART_DAYS, _PARTS_A_FRAME = 31, 2
 _DAY_MINUTES = 1_440
 _DIGESTS_SECONDS = 5.0
+_LEAST_LINES = 13  # kept for day and minute, so that what is below stays where it is
 
 
 class DataScreen(FeederScreen, inherit_bindings=False):
@@ -64,6 +67,7 @@ class DataScreen(FeederScreen, inherit_bindings=False):
         self._day = Panel(id="day")
         self._cursor: int | None = None  # open time of the selected minute, ms
         self._digests: tuple[object, Mapping[str, str]] = (None, {})
+        self._minutes: tuple[object, tuple[MinuteState, ...]] = (None, ())
         self._known: dict[tuple[str, int], tuple[object, tuple[DayView, ...]]] = {}  # by symbol and first day
 
     def panels(self) -> Iterable[Panel]:
@@ -93,7 +97,12 @@ class DataScreen(FeederScreen, inherit_bindings=False):
         self._calendar.show(paint_calendar(view.symbol, year, days, day, width, self.palette))
         lines = self._lines(view, minute, days.get(day), snapshot)
         shown = [self.palette.strip(parts, width) for parts in lines[:height]]
-        self._day.show(shown + [blank] * (height - len(shown)))
+        layout = minute_rows(width, height - max(len(shown), _LEAST_LINES))
+        below = []
+        if layout is not None:
+            states = self._states(view, day, layout.rows * layout.cells, snapshot)
+            below = paint_minutes(states, layout, minute, width, self.palette)
+        self._day.show(shown + [blank] * (height - len(shown) - len(below)) + below)
 
     def _minute(self, snapshot: Snapshot) -> int:
         """The selected minute, at first the last one that is over."""
@@ -118,6 +127,16 @@ class DataScreen(FeederScreen, inherit_bindings=False):
                 self.palette,
             ),
         ]
+
+    def _states(self, view: SymbolView, day: int, count: int, snapshot: Snapshot) -> tuple[MinuteState, ...]:
+        """Of the minutes of a day, asked for again when they may be others."""
+        today = day + DAY_MS > snapshot.exchange_time
+        changes = (view.last_closed, view.stored) if today else view.stored[0]
+        key = (view.symbol, day, count, view.missing_minutes, view.state, changes)
+        if self._minutes[0] != key:
+            found = self.host.monitor.coverage(view.symbol, day, day + DAY_MS, count)
+            self._minutes = (key if any_known(found) else None, found)
+        return self._minutes[1]
 
     def _digests_of(self, symbol: str, day: int) -> Mapping[str, str]:
         """Read again every few seconds: they are in files."""

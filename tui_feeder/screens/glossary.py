@@ -127,6 +127,7 @@ _DATA: tuple[Entry, ...] = (
     ("corrected", "of a day: some minutes were published live with other values than stand now"),
     ("lacking", "minutes are missing, unavailable, or damaged on disk"),
     ("unknown", "nothing of the day is stored"),
+    ("minutes of the day", "in a high terminal: where each minute is from, as in the strips of screen 4"),
     ("none there", "no minute at the exchange: before the listing, after the delivery, or skipped for good"),
     ("published", "minutes whose message went out within 60 s of their end, and what became of them"),
     (
