@@ -65,7 +65,8 @@ MONTHS = {
     ),
     "September of FILUSDT": Months((FIL,), "2024-09-01", "2024-10-01"),
     "November of FILUSDT": Months((FIL,), "2024-11-01", "2024-12-01"),
-    "the others of February": Months(("DOTUSDT", "LINKUSDT", "LTCUSDT", "NEARUSDT"), *FEBRUARY),
+    "two others of February": Months(("DOTUSDT", "LINKUSDT"), *FEBRUARY),
+    "the last two of February": Months(("LTCUSDT", "NEARUSDT"), *FEBRUARY),
     "days of spot, a name of other letters": Months(
         (f"spot:{OTHER_LETTERS}",), "2025-01-29", "2025-02-03", correct_all,
         lambda _: ListedElsewhere(synthetic_market([OTHER_LETTERS], listed=LISTED), SPOT), SPOT,
