@@ -167,7 +167,7 @@ def ends(command: str, odd: Odd, things: Path, folder: Path) -> tuple[int, str]:
         "HOME": str(folder), "TMPDIR": str(folder), "FEEDER_APPLICATION__HEALTH_SERVER_PORT": "0",
         "FEEDER_EXCHANGE__REST_URL": f"http:{nowhere}", "FEEDER_EXCHANGE__STREAM_URL": f"ws:{nowhere}",
         "FEEDER_EXCHANGE__ARCHIVE_URL": f"http:{nowhere}",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT), "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2",
     }  # fmt: skip
     for name, value in odd.env.items():
         env.pop(name, None)
@@ -249,7 +249,9 @@ def test_a_command_succeeds_or_says_what_to_do(name: str, odd_things: Path, shor
 def test_the_screen_comes_up_without_a_home(name: str, odd_things: Path, tmp_path: Path) -> None:
     odd = ODD[name]
     tmp_path.chmod(0o777)
-    environ = {"TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    environ = {
+        "TMPDIR": str(tmp_path), "HOME": str(tmp_path), "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2",
+    }  # fmt: skip
     environ |= {key: (value or "").replace("@", str(odd_things)) for key, value in odd.env.items()}
     command = [*odd.run_by, "env", *(("-u", "HOME") if odd.env.get("HOME", "") is None else ())]
     # The demo keeps nothing: where it runs is no matter but for its log and what the screen remembers.

@@ -44,6 +44,17 @@ def run(
     return run_process([*COMMAND, *map(str, arguments)], timeout, text=True, env=environment(**env), cwd=cwd)
 
 
+def told_until(word: str, process: subprocess.Popen[str]) -> str:
+    """What a run tells on stderr; once ``word`` is there, it is asked to end."""
+    assert process.stderr is not None
+    told = ""
+    for line in process.stderr:
+        if word in line and word not in told:
+            process.terminate()  # once: a second time stops it at once
+        told += line
+    return told
+
+
 def test_a_demo_on_real_candles_prints_every_minute_with_the_close_of_the_file(tmp_path: Path) -> None:
     files = {name: real_month(name) for name in ("FILUSDT-1m-2024-11", "AVAXUSDT-1m-2026-02")}
     messages: dict[str, list[dict[str, Any]]] = {"FILUSDT": [], "AVAXUSDT": []}
@@ -90,9 +101,13 @@ def test_a_demo_follows_the_symbols_that_are_stated_and_else_all_it_has(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text(text)
-    done = run("--demo", "--no-ui", "--config", file, "--run-for", "2", **SHORT, **env)
-    assert done.returncode == 0, done.stderr
-    assert f": {listed} symbols listed" in done.stderr
+    with PreloadedPopen(
+        [*COMMAND, "--demo", "--no-ui", "--config", str(file)],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(**SHORT, **env),
+    ) as process:  # fmt: skip
+        told = told_until("symbols listed", process)
+    assert process.returncode == 0, told
+    assert f": {listed} symbols listed" in told
 
 
 def test_headless_loads_no_screen() -> None:
@@ -106,14 +121,16 @@ def test_headless_loads_no_screen() -> None:
         "from tui_feeder.cli import main\n"
         "main()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", tell, "--demo", "--symbols", "BTCUSDT", "--no-ui", "--run-for", "6"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env=environment(**SHORT),
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "minute" in done.stderr, done.stderr
-    assert "LOADED []" in done.stdout
+    with subprocess.Popen(
+        [sys.executable, "-c", tell, "--demo", "--symbols", "BTCUSDT", "--no-ui"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(**SHORT),
+    ) as process:  # fmt: skip
+        told = told_until(" closed: ", process)
+        assert process.stdout is not None
+        assert "LOADED []" in process.stdout.read()
+    assert process.returncode == 0, told
+    assert "minute" in told
 
 
 def test_help_is_plain_and_loads_neither_screen_nor_engine() -> None:
