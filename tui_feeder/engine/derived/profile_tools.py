@@ -15,7 +15,7 @@ from tui_feeder.config import Config
 from tui_feeder.engine.analytics.orderflow.ladder import of_day
 from tui_feeder.engine.analytics.orderflow.packing import DaySums, joined_day_sums
 from tui_feeder.engine.analytics.orderflow.traded_profile import traded_profile
-from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, ranges_of
+from tui_feeder.engine.analytics.profile.increments import DAYS_BEFORE, DayRange, ranges_of
 from tui_feeder.engine.analytics.profile.settings import ProfileSettings
 from tui_feeder.engine.analytics.profile.tools.anchored import anchored_vwap
 from tui_feeder.engine.analytics.profile.tools.developing import DevelopingLevels
@@ -186,17 +186,22 @@ class ProfileTools:
         first = today - days * DAY_MS
 
         def made() -> list[NakedLevel]:
-            rows = self._store.read(symbol, first - DAYS_BEFORE * DAY_MS, end)
-            ranges = ranges_of(rows)
-            levels = []
-            for day in range(first, end, DAY_MS):
-                begin, after = np.searchsorted(rows["open_time"], (day, day + DAY_MS))
-                before = [r for r in ranges if day - DAYS_BEFORE * DAY_MS <= r.day < day]
-                part = rows[begin:after]
-                profile = traded_profile(part, self._volumes(symbol, [part], settings)[0], settings, before)
-                if profile is not None:
-                    levels.append((day, profile.poc))
-            return touched_levels(levels, rows)
+            ranges: list[DayRange] = []
+            levels: dict[int, NakedLevel] = {}
+            for day in range(first - DAYS_BEFORE * DAY_MS, end, DAY_MS):
+                rows = self._store.read(symbol, day, day + DAY_MS)
+                if not len(rows):
+                    continue
+                naked = [(level.day, level.price) for level in levels.values() if level.touched_at is None]
+                levels |= {level.day: level for level in touched_levels(naked, rows)}
+                if day >= first:
+                    before = [r for r in ranges if day - DAYS_BEFORE * DAY_MS <= r.day < day]
+                    volume = self._volumes(symbol, [rows], settings)[0]
+                    profile = traded_profile(rows, volume, settings, before)
+                    if profile is not None:
+                        levels[day] = NakedLevel(day, profile.poc, None)
+                ranges += ranges_of(rows)
+            return list(levels.values())
 
         span = (first - DAYS_BEFORE * DAY_MS, end)
         past = self._known(("days", symbol, days), symbol, span, settings, made)
