@@ -20,7 +20,7 @@ from tui_feeder.monitor import Snapshot
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.filter_input import TypedFilter
 from tui_feeder.screens.host import ScreenHost
-from tui_feeder.screens.mouse import MouseScreen
+from tui_feeder.screens.mouse import MouseScreen, key_text, keys_text
 from tui_feeder.screens.symbol_detail import symbol_sheet
 from tui_feeder.terminal import compose_panels, repaint_together
 from tui_feeder.widgets import cells
@@ -182,7 +182,7 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
     def _key_line(self, width: int) -> list[Part]:
         size = self.app.size
         small = size.width < MINIMUM.width or size.height < MINIMUM.height
-        edition = (width, small, self.host.keys_edition)
+        edition = (width, small, self.host.keys_edition, self.palette.glyphs.name)
         if self._bottom is None or self._bottom[0] != edition:
             hidden = _NEED_ROOM | {f"app.{self.app.current_mode}"} if small else frozenset[str]()
             listed = (keys for keys in keys_of(self) if keys.show and keys.ids[0] not in hidden)
@@ -408,10 +408,11 @@ def keys_of(screen: Screen[Any]) -> list[Keys]:
     found: dict[str, list[Binding]] = {}
     for binding in bindings_of(screen):
         found.setdefault(binding.description, []).append(binding)
+    in_words = isinstance(screen, FeederScreen) and screen.palette.glyphs.name == "ascii"
     return [
         Keys(
             ids=tuple(binding.id or "" for binding in group),
-            keys=" ".join(binding.key_display or binding.key for binding in group),
+            keys=keys_text([key_text(binding, in_words) for binding in group]),
             description=description,
             tooltip=", ".join(binding.tooltip for binding in group),
             show=any(binding.show for binding in group),

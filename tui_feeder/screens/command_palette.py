@@ -8,6 +8,7 @@ from pathlib import Path
 from tui_feeder.monitor import FaultOption, Faults, timeframe_label
 from tui_feeder.screens.base import FeederScreen
 from tui_feeder.screens.export import file_name, write
+from tui_feeder.screens.mouse import key_text
 from tui_feeder.widgets.popup import Choice, Popup
 
 #: Actions that make no sense from a list.
@@ -24,6 +25,7 @@ def command_palette(screen: FeederScreen) -> Popup:
         The list.
     """
     app, host = screen.app, screen.host
+    in_words = host.palette.glyphs.name == "ascii"
     choices = []
     seen = set()
     for active in screen.active_bindings.values():
@@ -32,7 +34,7 @@ def command_palette(screen: FeederScreen) -> Popup:
             continue
         seen.add(binding.id)
         run = partial(app.call_later, app.run_action, binding.action, active.node)
-        choices.append(Choice(binding.key_display or binding.key, binding.tooltip, run))
+        choices.append(Choice(key_text(binding, in_words), binding.tooltip, run))
     choices += [
         Choice("", f"Timeframe {timeframe_label(frame)}", partial(host.set_timeframe, frame))
         for frame in host.snapshot.timeframes

@@ -48,7 +48,7 @@ class LogScreen(FeederScreen, inherit_bindings=False):
                 tooltip="The oldest"),
         Binding("end", f"scroll(-{_FIRST})", "follow", key_display="End", id="log.follow",
                 tooltip="The newest, and follow"),
-        detail_binding("log", "The newest line in sight in full; then ← → turn to others"),
+        detail_binding("log", "The newest line in sight in full; then left and right turn to others"),
         Binding("slash", "filter", "filter", key_display="/", id="log.filter",
                 tooltip="Lines whose symbol or text matches"),
         Binding("o", "only", "only", id="log.only", tooltip="Only the selected symbol, or all"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Region
 from textual.screen import Screen
 
@@ -24,6 +25,36 @@ _DETAILED_ON = {"gaps": "gaps", "ws": "sources", "rest": "sources", "lmdb": "sou
                 "pg": "sources"}  # fmt: skip
 #: What the group of the breadth begins with.
 _TIMEFRAME = re.compile(r"\d+[mhd]")
+#: What separates keys in the line of keys: a blank, between words also a slash.
+_BETWEEN_KEYS = re.compile(r"\s+|(?<=\w)/(?=\w)")
+#: Signs of keys that ASCII does not have, or only as signs of other keys, and words for them.
+_WORDS = str.maketrans({"↑": "up", "↓": "down", "←": "left", "→": "right", "⇧": "shift+"})
+
+
+def key_text(binding: Binding, in_words: bool) -> str:
+    """Writes a key as the screens show it.
+
+    Args:
+        binding: of the key.
+        in_words: write arrows and Shift as words, as for a terminal of ASCII.
+
+    Returns:
+        Such as ``←`` or ``left``, ``⇧Tab`` or ``shift+Tab``.
+    """
+    text = binding.key_display or binding.key
+    return text.translate(_WORDS) if in_words else text
+
+
+def keys_text(keys: Sequence[str]) -> str:
+    """Writes keys that belong together.
+
+    Args:
+        keys: as :func:`key_text` writes them.
+
+    Returns:
+        With blanks between them; between words of lower case, such as ``left/right``, a slash.
+    """
+    return ("/" if all(len(key) > 1 and key.islower() for key in keys) else " ").join(keys)
 
 
 def key_at(parts: Sequence[Part], x: int) -> str | None:
@@ -47,12 +78,12 @@ def key_at(parts: Sequence[Part], x: int) -> str | None:
         if at <= x < end:
             if not keys.strip():
                 return None
-            place = 0
-            for token in keys.split():
+            place, tokens = 0, _BETWEEN_KEYS.split(keys.strip())
+            for token in tokens:
                 place = keys.index(token, place) + len(token)
                 if role is Role.ACCENT and x < start + place:
                     return token
-            return keys.split()[0]
+            return tokens[0]
         at = end
     return None
 
@@ -158,7 +189,7 @@ class MouseScreen(Screen[None], inherit_bindings=False):
             key: as it is written in the line of keys, or Textual's name of it.
         """
         for name, active in self.active_bindings.items():
-            if key in (name, active.binding.key_display or active.binding.key):
+            if key in (name, key_text(active.binding, False), key_text(active.binding, True)):
                 self.app.call_later(self.app.run_action, active.binding.action, active.node)
                 return
 

@@ -11,6 +11,7 @@ from screens import app_of, overview, settled
 
 from tui_feeder.app import FeederApp, UiSettings
 from tui_feeder.screens.base import keys_of
+from tui_feeder.screens.mouse import key_at
 from tui_feeder.widgets.lines import key_line
 
 
@@ -29,6 +30,28 @@ async def test_what_a_trader_needs_is_seen_at_80_columns() -> None:
             line = (await settled(pilot))[-1]
             for hint in (*shown, "2Chart", "? help", "q quit"):
                 assert f" {hint} " in line + " ", (key, line)
+
+
+async def test_in_ascii_arrows_and_shift_are_words_in_line_help_and_commands() -> None:
+    app = app_of(FakeMonitor(12), symbol_set="ascii")
+    async with app.run_test(size=(140, 60)) as pilot:
+        await pilot.press("2")
+        line = (await settled(pilot))[-1]
+        assert " left/right bar " in line
+        await pilot.press("question_mark")
+        text = await settled(pilot)
+        assert any("shift+left/shift+right" in row for row in text)
+        assert any("left/right" in row and "crosshair" in row.lower() for row in text)
+        assert any("up/down" in row for row in text)
+        assert not any("?<" in row or "< >" in row for row in text)
+        await pilot.press("escape", "0", "colon")
+        assert any("shift+Tab" in row for row in await settled(pilot))
+
+
+def test_a_word_for_a_key_is_pressed_as_its_sign_is() -> None:
+    parts = key_line([("left/right", "bar"), ("/", "filter"), ("?", "help"), ("q", "quit")], 60)
+    found = [key_at(parts, x) for x in range(60)]
+    assert list(dict.fromkeys(found)) == ["left", "right", "/", "?", "q", None]
 
 
 async def test_a_demo_at_80_columns_has_its_faults_beside_sort_and_filter() -> None:
