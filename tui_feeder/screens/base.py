@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -353,6 +354,27 @@ class FeederScreen(MouseScreen, inherit_bindings=False):
         self.close_popup()
         if isinstance(chosen, Choice):
             chosen.run()
+
+
+def text_in_middle(text: str, width: int, height: int, palette: Palette) -> list[Strip]:
+    """Writes a text in the middle of a panel that has nothing else to show.
+
+    Args:
+        text: wrapped where it is wider.
+        width: cells.
+        height: rows.
+        palette: styles and symbols.
+
+    Returns:
+        A strip for every row.
+    """
+    lines = textwrap.wrap(text, max(10, width - 2))[:height]
+    top = (height - len(lines)) // 2
+    strips = [palette.strip([], width)] * height
+    for row, line in enumerate(lines, top):
+        indent = " " * max(0, (width - cell_len(line)) // 2)
+        strips[row] = palette.strip([(indent + line, Role.TEXT)], width)
+    return strips
 
 
 def detail_binding(group: str, tooltip: str = "Everything known of the symbol") -> Binding:

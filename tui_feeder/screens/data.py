@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from tui_feeder.day_evidence import DayView
 from tui_feeder.monitor import DAY_MS, MINUTE_MS, MinuteState, Snapshot, SymbolView
-from tui_feeder.screens.base import FeederScreen, detail_binding
+from tui_feeder.screens.base import FeederScreen, detail_binding, text_in_middle
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.widgets import cells
@@ -88,7 +88,7 @@ class DataScreen(FeederScreen, inherit_bindings=False):
         blank = self.palette.strip([], width)
         if view is None:
             self._calendar.show([blank] * LINES)
-            self._day.show([blank] * height)
+            self._day.show(text_in_middle("no symbol selected", width, height, self.palette))
             return
         minute = self._minute(snapshot)
         day = minute // DAY_MS * DAY_MS

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from textual.binding import Binding
 from textual.geometry import Size
+from textual.strip import Strip
 
 from tui_feeder.monitor import Snapshot
-from tui_feeder.screens.base import FeederScreen
+from tui_feeder.screens.base import FeederScreen, text_in_middle
 from tui_feeder.screens.export import row_text
 from tui_feeder.screens.host import ScreenHost
 from tui_feeder.screens.scanner_input import ScannerInput
@@ -54,6 +55,22 @@ class FilteredSymbolsScreen(FeederScreen, inherit_bindings=False):
     def shown_symbols(self, snapshot: Snapshot) -> int:
         """See :meth:`tui_feeder.screens.base.FeederScreen.shown_symbols`."""
         return len(self.grid.order) if self.grid.total else len(snapshot.symbols)
+
+    def nothing_shown(self, width: int, height: int) -> list[Strip]:
+        """Explains a panel of symbols that has none.
+
+        Args:
+            width: cells of the panel.
+            height: its rows.
+
+        Returns:
+            The strips of the panel: the filter that no symbol passes, and the key that ends it.
+        """
+        text = "no symbol yet"
+        if self.grid.total:
+            end = "" if self.typed_filter.typed is not None else "; Esc shows all"
+            text = f'no symbol passes "{self.grid.pattern}"{end}'
+        return text_in_middle(text, width, height, self.palette)
 
     def selected_text(self) -> str:
         """The row of the selected symbol."""

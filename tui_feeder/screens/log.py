@@ -10,7 +10,7 @@ from textual.geometry import Region, Size
 from textual.widget import Widget
 
 from tui_feeder.monitor import Event, Snapshot
-from tui_feeder.screens.base import FeederScreen, detail_binding
+from tui_feeder.screens.base import FeederScreen, detail_binding, text_in_middle
 from tui_feeder.screens.details import event_sheet
 from tui_feeder.screens.export import Table, events_table
 from tui_feeder.screens.filter_input import FilterInput
@@ -99,6 +99,12 @@ class LogScreen(FeederScreen, inherit_bindings=False):
         width, height = self.app.size.width, self._height
         listed = events_in_sight(events, self._above, width, height, self.palette)
         strips = [self.palette.strip(parts, width) for _, parts in listed]
+        if not events and (self.pattern or self._only is not None):
+            of = f" of {self._only}" if self._only is not None else ""
+            words = f' matches "{self.pattern}"' if self.pattern else ""
+            end = "" if self.filter.typed is not None else "; Esc shows all"
+            text = f"no line{of}{words}{end}"
+            strips = text_in_middle(text, width, height, self.palette)
         self._list.show(strips + [self.palette.strip([], width)] * (height - len(strips)))
         what = _SHOWN[self._level][0] + (f" of {self._only}" if self._only is not None else "")
         shown: list[Part] = [(f" {what}", Role.STRONG)]

@@ -82,7 +82,8 @@ class MapScreen(FilteredSymbolsScreen, inherit_bindings=False):
         """See :meth:`tui_feeder.screens.base.FeederScreen.paint`."""
         width, height = self.app.size.width, self.app.size.height - 4
         names = self.grid.order
-        key = (self.grid.selected, tuple(names), self.color_by, id(self.palette))
+        filtered = (self.grid.pattern, self.typed_filter.typed is None)
+        key = (self.grid.selected, tuple(names), self.color_by, id(self.palette), filtered)
         if key != self._painted or snapshot.taken_at - self._painted_at >= _REPAINT_SECONDS:
             self._painted, self._painted_at = key, snapshot.taken_at
             views = [view for name in names if (view := self.grid.view_of(name)) is not None]
@@ -94,8 +95,7 @@ class MapScreen(FilteredSymbolsScreen, inherit_bindings=False):
         self._map.arrange(views, width, height, snapshot.exchange_time)
         strips = self._map.paint(views, self.grid.selected, self.color_by, palette)
         if not views:
-            text = "  no symbol passes the filter; Esc shows all" if self.grid.total else "  no symbol yet"
-            strips = [palette.strip([(text, Role.MUTED)], width), *[palette.strip([], width)] * (height - 1)]
+            strips = self.nothing_shown(width, height)
         regions = [self.plan[panel] for panel in self._slices if panel in self.plan]
         cuts = [region.right for region in regions]
         rows = [strip.divide(cuts) for strip in strips]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -239,7 +240,9 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
         context = CellContext(palette.glyphs, self.timeframe, self._now, tenths=self.host.hz > 1)
         height = where.grid.height - 1
         rows = self._strips_of_rows(self.grid.rows(height, context))
-        cells_of = zip(*rows, strict=True) if rows else ((),) * len(self.grid.columns)
+        cells_of: Iterable[Sequence[Strip]] = zip(*rows, strict=True)
+        if not rows:
+            cells_of = self._nothing_in_columns(height)
         headings = self.grid.headings(palette.glyphs)
         shown = zip(self._columns, self.grid.columns, headings, cells_of, strict=False)
         for panel, column, (text, role), below in shown:
@@ -248,6 +251,14 @@ class OverviewScreen(FilteredSymbolsScreen, ScreenWithChart, inherit_bindings=Fa
                 strips += [palette.cell("", Role.TEXT, column.width)] * (height - len(rows))
             if strips != panel.strips:
                 panel.show(strips)
+
+    def _nothing_in_columns(self, height: int) -> Sequence[Sequence[Strip]]:
+        """Why there are no rows, cut at the edges of the columns."""
+        if not self.grid.total:
+            return ((),) * len(self.grid.columns)
+        edges = list(accumulate(column.width for column in self.grid.columns))
+        rows = [strip.divide(edges) for strip in self.nothing_shown(edges[-1], height)]
+        return list(zip(*rows, strict=True))
 
     def _strips_of_rows(self, rows: Sequence[list[Cell]]) -> list[list[Strip]]:
         """The strips of the rows, those of rows that have not changed as they were."""

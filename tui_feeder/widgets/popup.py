@@ -126,7 +126,7 @@ class Popup:
         text: paragraphs above the choices, each with a label.
         foot: what the keys do; left out, a general text.
         widest: cells of the frame at most.
-        empty: in the place of choices where there is none.
+        empty: in the place of choices where there is none, whatever is typed.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Popup:
         text: Sequence[tuple[str, str]] = (),
         foot: str = "",
         widest: int = _WIDEST,
-        empty: str = "nothing of that name",
+        empty: str = "there is none",
     ) -> None:
         self.title = title
         self.typed = ""
@@ -236,7 +236,8 @@ class Popup:
                 parts = [(cells.fit(choice.key, keys) + "  ", Role.ACCENT),
                          (cells.fit(choice.text, max(0, inside - keys - 2)), Role.TEXT)]  # fmt: skip
             elif index == 0:
-                parts = [(self._empty, Role.MUTED)]
+                none = f'no line has "{self.typed.strip()}"; backspace widens the search'
+                parts = [(none if self._choices else self._empty, Role.MUTED)]
             lines.append(palette.strip(parts, inside, selected=index == self._at and index < len(shown)))
         if bare:
             return lines[:height]

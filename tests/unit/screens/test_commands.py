@@ -88,7 +88,7 @@ async def test_the_palette_finds_every_action_of_the_screen_and_runs_it() -> Non
         lines = await settled(pilot)
         assert "▾PRICE" in lines[1]
         await pilot.press("colon", *"zz", "enter")
-        assert "nothing of that name" in "\n".join(await settled(pilot))
+        assert 'no line has "zz"' in "\n".join(await settled(pilot))
         await pilot.press("backspace", "escape")
         await pilot.press("colon", *"r and q", "enter")
         await settled(pilot)

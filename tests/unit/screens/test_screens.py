@@ -237,6 +237,34 @@ async def test_filter_is_typed_applied_and_cleared() -> None:
         assert "● LIVE 40 sym" in (await settled(pilot))[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "key"), [((80, 24), "1"), ((30, 8), "1"), ((200, 60), "1"), ((80, 24), "0")]
+)
+async def test_a_filter_that_nothing_passes_is_named_in_the_middle(size: tuple[int, int], key: str) -> None:
+    app = app_of(FakeMonitor(5))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press(key, "slash", *"align>9", "enter")
+        text = " ".join(" ".join(await settled(pilot)).split())
+        assert 'no symbol passes "align>9"; Esc shows all' in text
+        await pilot.press("escape")
+        text = "".join(await settled(pilot))
+        assert "no symbol passes" not in text
+        assert "5 sym" in text
+
+
+async def test_a_search_that_nothing_fits_names_what_was_typed() -> None:
+    app = app_of(FakeMonitor(5))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("slash", *"btc", "enter", "W")
+        assert "Save this filter" in "\n".join(await settled(pilot))
+        await pilot.press(*"xyz")
+        text = "\n".join(await settled(pilot))
+        assert 'no line has "xyz"' in text
+        assert "none is saved" not in text
+        await pilot.press("escape", "6", "slash", *"zzz", "enter")
+        assert 'no line matches "zzz"; Esc shows all' in "\n".join(await settled(pilot))
+
+
 async def test_a_filter_is_completed_and_its_faults_are_told_in_place() -> None:
     monitor = FakeMonitor(40)
     app = app_of(monitor)
