@@ -12,6 +12,7 @@
     value      = number [ "k" | "M" | "B" | "T" | "%" ]        numbers and percentages
                | number [ "s" | "m" | "h" | "d" ]              durations
                | word | name | '"' text '"'
+    number     = digits with or without commas before thousands: 3, -0.5, 108,183.7, 1e6
     flag       = pinned | noted
     pattern    = text without blanks: a regular expression the name has a match of
 
@@ -61,8 +62,10 @@ _DURATIONS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 #: What stands before and after an operator of a comparison.
 FIELD_NAME = r"[A-Za-z0-9_.]+(?:\([A-Za-z0-9_]*\))?"
 _COMPARISON = re.compile(rf"({FIELD_NAME})\s*(<=|>=|!=|!~|<|>|=|~)\s*")
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-z%]*)")
-_NUMBER_BEGUN = re.compile(r"[+-]?\d*\.?\d*(?:[eE][+-]?)?")
+_NUMBER = re.compile(r"([+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-z%]*)")
+_NUMBER_BEGUN = re.compile(r"[+-]?\d*(?:,\d*)*\.?\d*(?:[eE][+-]?)?")
+#: What a condition must follow, where it is the last of a text.
+_AWAITING = re.compile(r"((?:(?<![^\s()])(?:and|or|not))|\|\||&&|!|\()\s*$", re.IGNORECASE)
 _WORD_OPERATOR = re.compile(r"(and|or|not)(?=[\s()]|$)|(\|\||&&)", re.IGNORECASE)
 
 
@@ -184,7 +187,9 @@ class _Parser:
     def _condition(self) -> Condition:
         if not self._more():
             end = len(self._text)
-            raise FilterError("a condition is missing at the end", end, end, unfinished=True)
+            last = _AWAITING.search(self._text)
+            place = f'after "{last[1]}"' if last is not None else "at the end"
+            raise FilterError(f"a condition is missing {place}", end, end, unfinished=True)
         start, sign = self._at, self._text[self._at]
         if self._take("not"):
             return self._nested(start, self._negated)
@@ -316,10 +321,11 @@ class _Parser:
         units = _DURATIONS if field.kind is Kind.DURATION else _SIZES
         typing = end == len(self._text) and _NUMBER_BEGUN.fullmatch(value) is not None
         if found is None or found[2].lower() not in units:
+            commas = "; commas separate thousands, as in 108,183.7" if "," in value else ""
             raise FilterError(
-                f'"{value}" is not understood: {expected(field)}', start, end, unfinished=typing
+                f'"{value}" is not understood: {expected(field)}{commas}', start, end, unfinished=typing
             )
-        number = float(found[1]) * units[found[2].lower()]
+        number = float(found[1].replace(",", "")) * units[found[2].lower()]
         if not math.isfinite(number):
             raise FilterError(f'"{value}" is too large', start, end)
         return number
@@ -361,8 +367,10 @@ def unknown_field(name: str, fields: Mapping[str, Field]) -> str:
     """
     group = re.split(r"[.(]", name.lower())[0]
     same = [known for known in fields if re.split(r"[.(]", known)[0] == group]
-    near = same or difflib.get_close_matches(name.lower(), fields, 3, 0.5)
-    hint = f": {', '.join(near[:6])}?" if near else "; tab lists the fields"
+    near = same or difflib.get_close_matches(name.lower(), fields, 3, 0.6)
+    hint = (
+        f": {', '.join(near[:6])}?" if near else "; docs/scanner.md and the list that s opens have the fields"
+    )
     return f'no field "{name}"{hint}'
 
 

@@ -27,6 +27,7 @@ class ScannerInput:
         self._line: TextLine | None = None
         self._fault: FilterError | None = None
         self._before = ""  # in force when typing began
+        self._ended = False  # Enter was the last key: what is missing is a fault
 
     @property
     def typed(self) -> str | None:
@@ -48,7 +49,7 @@ class ScannerInput:
     def begin(self) -> None:
         """Begin to type."""
         self._before = self.pattern
-        self._line, self._fault = TextLine(self.pattern, MAX_LENGTH), None
+        self._line, self._fault, self._ended = TextLine(self.pattern, MAX_LENGTH), None, False
 
     def clear(self) -> None:
         """Shows everything."""
@@ -63,6 +64,7 @@ class ScannerInput:
             character: that it types, if any.
         """
         assert self._line is not None
+        self._ended = key == "enter"
         match key:
             case "escape":
                 self._line = None
@@ -109,7 +111,7 @@ class ScannerInput:
         """
         assert self._line is not None
         text = self._line.text
-        if self._fault is not None and not self._fault.unfinished:
+        if self._fault is not None and (self._ended or not self._fault.unfinished):
             return [("! ", Role.WARN), (str(self._fault), Role.WARN)]
         expected = hint(text, self._grid().fields, width - 2)
         offered = [suggestion.text for suggestion in self._offered()]

@@ -119,6 +119,8 @@ def test_what_is_unknown_is_shown_neither_by_a_condition_nor_by_its_opposite() -
             'no field "trend.2h": trend.1m, trend.5m, trend.15m, trend.1h, trend.4h?',
         ),
         ("near(pov)<1", 0, 9, 'no field "near(pov)": near(poc), near(vah)'),
+        ("foo>3", 0, 3, 'no field "foo"; docs/scanner.md and the list that s opens have the fields'),
+        ("vol>1,5 btc", 4, 7, '"1,5" is not understood: a number such as 3, 0.5, 250k, 100M, 1.5B; commas'),
         ("vol>lots", 4, 8, '"lots" is not understood: a number such as 3, 0.5, 250k, 100M, 1.5B'),
         ("vol>5q ", 4, 6, '"5q" is not understood'),
         ("vol>1e400", 4, 9, '"1e400" is too large'),
@@ -154,6 +156,32 @@ def test_letters_typed_one_by_one_are_unfinished_or_good_never_wrong() -> None:
         fault = fault_of(part)
         assert fault is not None
         assert fault.unfinished
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("24h>3 and", 'a condition is missing after "and"'),
+        ("24h>3 || ", 'a condition is missing after "||"'),
+        ("btc OR", 'a condition is missing after "OR"'),
+        ("(", 'a condition is missing after "("'),
+        ("!", 'a condition is missing after "!"'),
+        ("((price>1", '")" is missing'),
+    ],
+)
+def test_what_is_missing_at_the_end_is_named_with_what_it_must_follow(text: str, says: str) -> None:
+    fault = refused(text)
+    assert fault.unfinished
+    assert str(fault) == says
+
+
+@pytest.mark.parametrize("number", ["108,183.7", "108183.7", "108,183.70", "+108,183.7", "0.1081837M"])
+def test_numbers_have_thousands_marked_or_not(number: str) -> None:
+    those = subject(price=108_183.7), subject(price=108_183.8)
+    assert shown(f"price<={number}", *those) == [True, False]
+    assert shown("price>1,000,000", *those) == [False, False]
+    for length in range(1, len(number)):
+        assert (fault := fault_of(f"price<={number[:length]}")) is None or fault.unfinished
 
 
 def fault_of(text: str) -> FilterError | None:

@@ -297,6 +297,19 @@ async def test_a_filter_is_completed_and_its_faults_are_told_in_place() -> None:
         assert len(app.grid.order) < len(wanted)
 
 
+async def test_enter_after_an_unfinished_filter_names_what_is_missing() -> None:
+    app = app_of(FakeMonitor(5))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("slash", *"((price>1")
+        assert "missing" not in (await settled(pilot))[-2]
+        await pilot.press("enter")
+        assert (await settled(pilot))[-2].startswith('! ")" is missing')
+        await pilot.press("escape", "slash", *"24h>3 and", "enter")
+        assert (await settled(pilot))[-2].startswith('! a condition is missing after "and"')
+        await pilot.press("space")
+        assert not (await settled(pilot))[-2].startswith("!")
+
+
 async def test_the_news_line_of_any_tick_leaves_the_line_that_is_typed_alone() -> None:
     app = app_of(FakeMonitor(3))
     async with app.run_test(size=(80, 24)) as pilot:
