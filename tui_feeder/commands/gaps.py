@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from tui_feeder.commands.failures import reported_failures
@@ -24,6 +26,9 @@ def gaps(
     start: FromOption = None,
     end: ToOption = None,
     json: JsonOption = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 3 where any are missing, for scripts.")
+    ] = False,
     config: ConfigOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -35,13 +40,14 @@ def gaps(
 
       feeder-tui gaps --symbols 'BTC*' --from 2026-01-01
 
-      feeder-tui gaps --json
+      feeder-tui gaps --json --check
 
-    Exit codes: 0 shown, whether there are any or not; 1 there is no store; 2 a symbol is not stored.
+    Exit codes: 0 shown, whether there are any or not; 1 there is no store; 2 a symbol is not stored; 3 with
+    --check, some are missing, or nothing is stored.
     """
     with reported_failures():
         low, high = parse_range(start, end)
         loaded = load_config(config, config_flags(storage))
         from tui_feeder.commands import gaps_run
 
-        raise typer.Exit(gaps_run.run(loaded, split_symbols(symbols), low, high, json))
+        raise typer.Exit(gaps_run.run(loaded, split_symbols(symbols), low, high, json, check))

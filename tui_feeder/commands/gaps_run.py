@@ -15,6 +15,7 @@ from tui_feeder.engine.acquisition.wanted import wanted_start
 from tui_feeder.engine.core.candle import MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import Store, Unavailable
+from tui_feeder.errors import ExitCode
 from tui_feeder.time_format import format_minute
 
 _SHOWN = 40  # ranges a symbol, in the table for people
@@ -28,6 +29,7 @@ class Hole:
     end: int
     known: Unavailable | None
     damaged: bool = False  # recorded as stored, and its day cannot be read
+    unwanted: bool = False  # a running feeder does not read it: of what the configuration wants it is no part
 
     @property
     def minutes(self) -> int:
@@ -51,7 +53,9 @@ class SymbolGaps:
         return sum(hole.minutes for hole in self.holes)
 
 
-def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: int | None, json: bool) -> int:
+def run(
+    loaded: LoadedConfig, names: list[str] | None, start: int | None, end: int | None, json: bool, check: bool
+) -> int:
     """Prints the gaps.
 
     Args:
@@ -60,6 +64,7 @@ def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: i
         start: ms, inclusive; None for the beginning.
         end: ms, exclusive; None for the end.
         json: print JSON.
+        check: the exit code is 3 where any are missing.
 
     Returns:
         The exit code.
@@ -74,28 +79,27 @@ def run(loaded: LoadedConfig, names: list[str] | None, start: int | None, end: i
         found = _found(loaded, store, names, start, end, newest) if newest is not None else []
     finally:
         store.close()
+    total = sum(gaps.minutes for gaps in found)
+    code = ExitCode.INCOMPLETE if check and (total or newest is None) else 0
     if json:
         typer.echo(orjson.dumps(_as_json(found), option=orjson.OPT_INDENT_2).decode())
-        return 0
+        return code
     if newest is None:
         typer.echo(f"{store.path} holds no candles")
-        return 0
+        return code
     if any(gaps.holes for gaps in found):
         typer.echo(_holes(found) + "\n")
     for gaps in found:
         if gaps.listed is not None:
             typer.echo(f"{gaps.symbol}: not listed before {format_minute(gaps.listed)}")
-    total, wide = (
-        sum(gaps.minutes for gaps in found),
-        sum(gaps.end - gaps.start for gaps in found) // MINUTE_MS,
-    )
+    wide = sum(gaps.end - gaps.start for gaps in found) // MINUTE_MS
     lacking = [gaps for gaps in found if gaps.holes]
     typer.echo(
         f"{plural(len(found), 'symbol')}, {format_count(wide)} minutes checked: "
         + (f"{format_count(total)} missing, in {plural(len(lacking), 'symbol')}" if total else "none missing")
     )
     typer.echo(f"newest stored minute: {format_minute(newest)}")
-    return 0
+    return code
 
 
 def _holes(found: list[SymbolGaps]) -> str:
@@ -103,7 +107,8 @@ def _holes(found: list[SymbolGaps]) -> str:
     rows = [
         [
             gaps.symbol, format_minute(hole.start), format_minute(hole.end), format_count(hole.minutes),
-            format_minute(hole.known.next_try) if hole.known else "damaged" if hole.damaged else "-",
+            format_minute(hole.known.next_try) if hole.known
+            else "damaged" if hole.damaged else "not wanted" if hole.unwanted else "-",
         ]
         for gaps in found
         for hole in gaps.holes[:_SHOWN]
@@ -116,7 +121,14 @@ def _holes(found: list[SymbolGaps]) -> str:
         lines.extend(f"{gaps.symbol}: {plural(count, 'gap')}: {why}" for why, count in reasons.items())
     if any(hole.damaged for gaps in found for hole in gaps.holes):
         lines.append("damaged: stored and not readable; the running engine, or backfill, reads it again")
-    if any(hole.known is None and not hole.damaged for gaps in found for hole in gaps.holes):
+    unread = [hole for gaps in found for hole in gaps.holes if hole.known is None and not hole.damaged]
+    if any(hole.unwanted for hole in unread):
+        lines.append(
+            "not wanted: before what the configuration wants (application.start_date, "
+            "technical_analysis.min_history_days), or of a symbol that it does not name: "
+            "only feeder-tui backfill --from reads it"
+        )
+    if any(not hole.unwanted for hole in unread):
         lines.append("-: not read yet; feeder-tui backfill, or the running engine, reads it")
     return "\n".join(lines)
 
@@ -177,7 +189,10 @@ def _missing(
         holes.extend(Hole(a, b, known_range) for a, b in ranges)
         left = left.subtract(Coverage([(known_range.start, known_range.end)]))
     holes.extend(Hole(a, b, None, damaged=True) for a, b in left.intersect(damaged))
-    holes.extend(Hole(a, b, None) for a, b in left.subtract(damaged))
+    left = left.subtract(damaged)
+    begin = high if wanted is None else wanted
+    holes.extend(Hole(a, b, None, unwanted=True) for a, b in left.clip(low, begin))
+    holes.extend(Hole(a, b, None) for a, b in left.clip(begin, high))
     return SymbolGaps(
         symbol,
         low,
@@ -200,7 +215,7 @@ def _as_json(found: list[SymbolGaps]) -> dict[str, object]:
                 "gaps": [
                     {"start": hole.start, "end": hole.end, "minutes": hole.minutes}
                     | (
-                        {"state": "damaged" if hole.damaged else "missing"}
+                        {"state": "damaged" if hole.damaged else "missing", "wanted": not hole.unwanted}
                         if hole.known is None
                         else {
                             "state": "unavailable",

@@ -78,7 +78,7 @@ def test_gaps_tells_each_missing_range_and_what_is_known_of_it(folder: Path) -> 
     )  # fmt: skip
     assert told["missing_minutes"] == 1440
     assert told["symbols"][0]["gaps"] == [
-        {"start": MIDNIGHT - DAY_MS, "end": MIDNIGHT, "minutes": 1440, "state": "missing"}
+        {"start": MIDNIGHT - DAY_MS, "end": MIDNIGHT, "minutes": 1440, "state": "missing", "wanted": True}
     ]
 
 
@@ -111,6 +111,30 @@ def test_a_configured_symbol_is_wanted_from_the_configured_start(folder: Path) -
     )  # fmt: skip
     missing = {one["symbol"]: one["missing_minutes"] for one in told["symbols"]}
     assert missing == {"BTCUSDT": 3, "币安人生USDT": 1440 + MINUTES - 60, "ETHUSDT": 1440 + MINUTES}
+
+
+def test_minutes_that_no_feeder_reads_are_told_from_those_it_will(tmp_path: Path) -> None:
+    """History of long ago, days that are not wanted, then those that are; and a symbol nobody follows."""
+    store = Store(tmp_path / "lmdb_data", exchange="a simulated exchange")
+    rows = walk(5 * 1440)
+    store.put("BTCUSDT", rows[:1440], Source.REST)
+    store.put("BTCUSDT", rows[4 * 1440 + 60 :], Source.REST)
+    store.put("ETHUSDT", np.delete(rows, np.arange(100, 160)), Source.REST).result()
+    store.close()
+    wanted = {"FEEDER_APPLICATION__SYMBOLS": "BTCUSDT", "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "1"}
+    done = command("gaps", "--check", cwd=tmp_path, **wanted)
+    assert done.code == 3
+    ends = [
+        "BTCUSDT  2026-01-02T00:00Z  2026-01-05T00:00Z    4,320   not wanted",
+        "BTCUSDT  2026-01-05T00:00Z  2026-01-05T01:00Z       60            -",
+        "ETHUSDT  2026-01-01T01:40Z  2026-01-01T02:40Z       60   not wanted",
+    ]
+    assert [line for line in done.out.splitlines() if line[:4] in ("BTCU", "ETHU")] == ends
+    assert "only feeder-tui backfill --from reads it" in done.out
+    told = json.loads(command("gaps", "--json", cwd=tmp_path, **wanted).out)["symbols"]
+    assert [[gap["wanted"] for gap in symbol["gaps"]] for symbol in told] == [[False, True], [False]]
+    whole = ("--symbols", "BTCUSDT", "--to", "2026-01-02")
+    assert command("gaps", "--check", *whole, cwd=tmp_path, **wanted).code == 0
 
 
 def test_a_contract_lacks_nothing_after_its_delivery(tmp_path: Path, rows: Rows) -> None:
