@@ -575,15 +575,21 @@ class Chart:
         return [labelled("since left", mine), labelled(self.compared, theirs, Role.VWAP)]
 
     def _caption(self, snapshot: Snapshot, width: int, palette: Palette) -> Strip:
-        if self._profile is None:
-            text = "no profile yet"
+        """What the profile is of, and how exactly it is known; that is there at any width."""
+        profile = self._profile
+        if profile is None:
+            words = ["no profile yet"]
         elif self.tools.range is not None:
-            text = f"marks 1-2, {self._profile.candles} min"
+            words = ["marks 1-2, ", f"{profile.candles} min"]
         else:
-            today = cells.date_text(self._profile.day) == cells.date_text(snapshot.exchange_time)
-            text = f"profile, {'today' if today else cells.date_text(self._profile.day)} UTC"
-        if self._profile is not None and self._profile.bought is not None:
-            text += f", {cells.known_text(self._profile.exact_share, self._profile.known_share)}"
+            today = cells.date_text(profile.day) == cells.date_text(snapshot.exchange_time)
+            words = ["profile, ", "today" if today else cells.date_text(profile.day), " UTC"]
+        known = ""
+        if profile is not None and profile.bought is not None:
+            known = cells.known_text(profile.exact_share, profile.known_share)
+        texts = ["".join(words), "".join(words[1:]), *words[1:2], ""]
+        texts = [", ".join(filter(None, (text, known))) for text in texts]
+        text = next((text for text in texts if len(text) <= width - 2), "")
         return palette.strip([(palette.glyphs.corner, Role.FAINT), (" " + text, Role.MUTED)], width)
 
     def _notice(self, text: str, size: ChartSize, palette: Palette) -> ChartStrips:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from textual.strip import Strip
@@ -130,7 +132,8 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
     """Paints bars of what was bought and sold beside each other, and the delta of each row.
 
     Before the bars stands a line along the value area, and a pointer at the point of control. Where there is
-    room the levels are named at the right.
+    room the levels are named at the right. A row of the profile that takes several rows of the screen has its
+    delta in one of them: that of its price.
 
     Args:
         profile: one whose ``bought`` is known.
@@ -149,6 +152,7 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
     heaviest = max(weights, default=0.0)
     names = {scale.row(price): (name, role) for name, price, role in reversed(profile_levels(profile))}
     poc, edges = scale.row(profile.poc), scale.edges()
+    with_delta = _rows_of_deltas(profile, scale, rows)
     strips = []
     for row, (place, weight) in enumerate(zip(rows, weights, strict=True)):
         mark: Part = (" ", Role.TEXT)
@@ -160,17 +164,31 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
         filled = max(1, round(weight / heaviest * room)) if weight > 0 else 0
         left = round(buys / weight * filled) if weight > 0 else 0
         delta, crossing = 2 * buys - weight, names.get(row)
+        text = cells.signed_text(delta) if weight > 0 and row in with_delta else ""
         line = glyphs.level_of(crossing[1]) if crossing else " "
         parts: list[Part] = [
             mark, (glyphs.body * left, Role.UP), (glyphs.sold * (filled - left), Role.DOWN),
             (line * (room - filled), crossing[1] if crossing else Role.TEXT),
-            (cells.fit(cells.signed_text(delta) if weight > 0 else "", _DELTA, right=True), _side(delta)),
+            (cells.fit(text, _DELTA, right=True), _side(delta)),
         ]  # fmt: skip
         if label:
             name, role = crossing or ("", Role.TEXT)
             parts.append((cells.fit(f" {name}", label), Role.TEXT if role is Role.VALUE_AREA else role))
         strips.append(palette.strip(parts, width))
     return strips
+
+
+def _rows_of_deltas(profile: ProfileView, scale: PriceScale, rows: Sequence[int]) -> set[int]:
+    """The one row of the screen, of those that show a row of the profile, in which its delta is written."""
+    prices = profile.prices.tolist()
+    shown: dict[int, list[int]] = {}
+    for row, place in enumerate(rows):
+        if place >= 0:
+            shown.setdefault(place, []).append(row)
+    return {
+        own if (own := scale.row(prices[place])) in lines else lines[len(lines) // 2]
+        for place, lines in shown.items()
+    }
 
 
 def _side(delta: float) -> Role:

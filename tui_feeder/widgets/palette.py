@@ -6,6 +6,7 @@ colours the roles keep only weight, so colour is never the only cue.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
@@ -134,11 +135,14 @@ class Glyphs:
 
 _ASCII_TEXT = str.maketrans(
     {
-        "–": "-", "→": ">", "·": ".", "…": "~", "▸": ">", "▾": "v", "▴": "^", "●": "*", "◐": "o", "○": "-",
+        "–": "-", "→": ">", "·": ".", "…": ".", "▸": ">", "▾": "v", "▴": "^", "●": "*", "◐": "o", "○": "-",
         "─": "-", "│": "|", "▲": "^", "▼": "v", "■": "=", "×": "x", "↑": "^", "↓": "v", "←": "<", "┈": ".",
         "█": "#", "✓": "+", "░": ":", "▓": "%", "━": "=",
     }
 )  # fmt: skip
+
+#: Where a text is cut, in ASCII ``..``: ``~`` there means *guessed* or *warming up*.
+_CUT_AT = re.compile(r".?…", re.DOTALL)
 
 GLYPHS: Mapping[str, Glyphs] = {
     "braille": Glyphs("braille"),
@@ -169,7 +173,7 @@ def ascii_only(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = text.translate(_ASCII_TEXT)
+    text = _CUT_AT.sub(lambda cut: "." * cell_len(cut[0]), text).translate(_ASCII_TEXT)
     return "".join(c if c.isascii() else "?" * cell_len(c) for c in text)
 
 
@@ -210,7 +214,6 @@ class Palette:
         plain_fills = zip(distinguished, glyphs.profile_fills, strict=True)
         #: What fills the bars of a profile in the place of blocks; empty where colours distinguish them.
         self.profile_fills = {} if colors and not self._ascii else dict(plain_fills)
-        self._ellipsis = "~" if self._ascii else "…"
         self.cell = lru_cache(maxsize=8_192)(self._cell)
         self.line = lru_cache(maxsize=4_096)(self._line)
 
@@ -237,7 +240,8 @@ class Palette:
                 text = ascii_only(text)
             size = len(text) if text.isascii() else cell_len(text)
             if size > left:
-                text, size = set_cell_size(text, left - 1) + self._ellipsis, left
+                text, size = set_cell_size(text, left - 1) + "…", left
+                text = ascii_only(text) if self._ascii else text
             if size:
                 segments.append(Segment(text, self.selected if selected else self.styles[role]))
                 left -= size

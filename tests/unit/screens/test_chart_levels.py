@@ -205,6 +205,22 @@ def test_another_symbol_has_no_marks() -> None:
     assert chart.tools.marks == ()
 
 
+@pytest.mark.parametrize("width", [9, 12, 18, 22, 26, 30])
+@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+def test_how_exact_a_profile_is_is_never_cut(width: int, glyphs: str) -> None:
+    monitor = FakeMonitor(2)
+    chart, size, view = Chart(monitor), ChartSize(90, width, 30, 3), monitor.views["BTCUSDT"]
+    for end, known in ((None, "~"), (TODAY, "exact"), (TODAY - DAY_MS, "97 %")):
+        chart.end = end
+        painted = chart.paint(monitor.snapshot(), view, 3_600, size, palette_of(glyphs))
+        words = painted.profile[-1].text[2:].rstrip()
+        assert words == known or words.endswith(f", {known}")
+        assert words.count("~") == (known == "~")
+        if width == 30:
+            day = "today" if end is None else cells.date_text(end - 1)
+            assert words == f"profile, {day} UTC, {known}"[:29] or words == f"{day} UTC, {known}"
+
+
 # -- what tells lines apart where there are no colours
 
 

@@ -18,6 +18,7 @@ from textual.strip import Strip
 
 from tui_feeder.monitor import MINUTE_MS, ROW, Event, GapView, ProfileView, Progress, Rows, SymbolState
 from tui_feeder.price_grid import PriceGrid
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.axes import paint_time_axis as paint_times
 from tui_feeder.widgets.breadth import MarketGroups
@@ -293,6 +294,18 @@ def test_bought_and_sold_stand_beside_each_other_with_the_delta_behind(glyphs: s
     assert {strip.strip() for strip in below} == {""}
 
 
+def test_a_delta_of_a_profile_row_on_several_rows_of_the_screen_is_written_once() -> None:
+    strips = text_of(paint_sides(SIDES, PriceScale(99.5, 104.5, 20), 30, palette_of("braille")))
+    assert [strip[18:25].strip() for strip in strips if strip[18:25].strip()] == [
+        "+0",
+        "-2",
+        "+3",
+        "-2",
+        "+1",
+    ]
+    assert all(strip[1] != " " for strip in strips)  # the bar of each goes on over all of them
+
+
 @pytest.mark.parametrize("glyphs", SETS)
 @pytest.mark.parametrize(("width", "rows"), [(9, 3), (18, 9), (28, 30)])
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e12])
@@ -517,6 +530,15 @@ def test_ascii_likeness_keeps_the_cells() -> None:
     for text in ("▲▼■ – → · …", "币安人生USDT", "│┈█▏⣿┤└"):
         assert ascii_only(text).isascii()
         assert len(ascii_only(text)) == cell_len(text)
+
+
+def test_a_cut_text_in_ascii_has_no_sign_that_means_guessed() -> None:
+    palette = palette_of("ascii")
+    assert ascii_only(cells.fit("warming", 5)) == "war.."
+    assert ascii_only("…") == "."
+    assert len(ascii_only("人…")) == 3
+    for width, text in ((5, "war.."), (2, ".."), (1, "."), (7, "warming")):
+        assert palette.strip([("warming", Role.TEXT)], width).text == text
 
 
 def test_without_colours_no_role_has_one() -> None:
