@@ -91,11 +91,12 @@ _PROFILE: tuple[Entry, ...] = (
     ("VWAP", "volume-weighted average price"),
     ("vol", "volume of the day, in the base asset"),
     ("min", "minutes counted"),
-    ("bought sold", "by takers in the row, side by side; behind them the delta: bought less sold"),
+    ("bought sold", "by takers, side by side; behind them the delta: bought less sold; a line sums "
+                    "all rows that it covers"),
     ("delta", "of the day: what takers bought less what they sold, in the base asset"),
     _KNOWN,
     ("row", "height of a row of the profile, in the quote asset"),
-)
+)  # fmt: skip
 _FOOTPRINT: tuple[Entry, ...] = (
     ("bought x sold", "by takers, in the base asset; > more was bought, < more was sold; the sign of a trend "
                       "instead: three times as much as the other side diagonally"),

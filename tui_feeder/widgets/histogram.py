@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from textual.strip import Strip
 
+from tui_feeder.bars import delta_of
 from tui_feeder.monitor import ProfileView
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Palette, Part, Role
@@ -36,9 +37,8 @@ def places_in_rows(profile: ProfileView, scale: PriceScale) -> NDArray[np.int64]
     """
     weights, prices = np.asarray(profile.weights, dtype=float), profile.prices
     found = np.full(scale.rows, -1)
-    at = np.floor([scale.position(price) for price in prices.tolist()]).astype(np.int64)
-    at[(at == scale.rows) & (prices >= scale.low)] = scale.rows - 1
-    inside = np.flatnonzero((at >= 0) & (at < scale.rows))
+    at = _rows_of_prices(profile, scale)
+    inside = np.flatnonzero(at >= 0)
     inside = inside[np.argsort(weights[inside], kind="stable")]
     found[at[inside]] = inside  # of several the last one stays: the heaviest
     edges = np.asarray(scale.edges())
@@ -47,6 +47,51 @@ def places_in_rows(profile: ProfileView, scale: PriceScale) -> NDArray[np.int64]
     between = (found < 0) & (nearest >= 0) & (nearest < len(weights))
     found[between] = nearest[between]
     return found
+
+
+def _rows_of_prices(profile: ProfileView, scale: PriceScale) -> NDArray[np.int64]:
+    """The screen row that holds the price of each profile row; -1 outside of the scale."""
+    prices = profile.prices
+    at = np.floor([scale.position(price) for price in prices.tolist()]).astype(np.int64)
+    at[(at == scale.rows) & (prices >= scale.low)] = scale.rows - 1
+    return np.where((at >= 0) & (at < scale.rows), at, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What the rows of a screen show of a profile with sides, from the top, base asset."""
+
+    traded: NDArray[np.float64]
+    bought: NDArray[np.float64]
+    named: NDArray[np.bool_]  # rows that hold the price of a profile row: those whose sums add up
+
+
+def sides_in_rows(profile: ProfileView, scale: PriceScale) -> Sides:
+    """Sums what was traded and what takers bought over the profile rows of every row of the screen.
+
+    Each profile row counts once, in the screen row that holds its price: the sums of the named rows add up to
+    those of the profile, as far as it lies on the scale. A screen row between two prices is drawn like the
+    profile row that it lies in, and is not named.
+
+    Args:
+        profile: one whose ``bought`` is known.
+        scale: of the screen rows.
+
+    Returns:
+        ``scale.rows`` sums of each.
+    """
+    at, places = _rows_of_prices(profile, scale), places_in_rows(profile, scale)
+    named = np.isin(np.arange(scale.rows), at)
+    between = ~named & (places >= 0)
+
+    def sums(rows: tuple[float, ...]) -> NDArray[np.float64]:
+        values = np.asarray(rows, dtype=float)
+        found = np.zeros(scale.rows)
+        np.add.at(found, at[at >= 0], values[at >= 0])
+        found[between] = values[places[between]]
+        return found
+
+    return Sides(sums(profile.weights), sums(profile.bought or ()), named)
 
 
 def heaviest_in_rows(profile: ProfileView, scale: PriceScale) -> list[float]:
@@ -129,11 +174,12 @@ def paint_profile(
 
 
 def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Palette) -> list[Strip]:
-    """Paints bars of what was bought and sold beside each other, and the delta of each row.
+    """Paints bars of what was bought and sold beside each other, and the delta of each row of the screen.
 
-    Before the bars stands a line along the value area, and a pointer at the point of control. Where there is
-    room the levels are named at the right. A row of the profile that takes several rows of the screen has its
-    delta in one of them: that of its price.
+    Bar and delta are of all profile rows whose price the screen row holds, so that the deltas add up to that
+    of the profile. A profile row higher than a screen row is drawn in all that it spans, and has its delta in
+    the one of its price. Before the bars stands a line along the value area, and a pointer at the point of
+    control. Where there is room the levels are named at the right.
 
     Args:
         profile: one whose ``bought`` is known.
@@ -144,51 +190,36 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
     Returns:
         ``scale.rows`` strips of ``width`` cells.
     """
-    glyphs, bought = palette.glyphs, profile.bought or ()
+    glyphs = palette.glyphs
     label = _NAME if width >= _WITH_NAMES else 0
     room = max(1, width - 1 - _DELTA - label)
-    rows = places_in_rows(profile, scale).tolist()
-    weights = [profile.weights[place] if place >= 0 else 0.0 for place in rows]
-    heaviest = max(weights, default=0.0)
+    sides = sides_in_rows(profile, scale)
+    heaviest = float(sides.traded.max(initial=0.0))
     names = {scale.row(price): (name, role) for name, price, role in reversed(profile_levels(profile))}
     poc, edges = scale.row(profile.poc), scale.edges()
-    with_delta = _rows_of_deltas(profile, scale, rows)
     strips = []
-    for row, (place, weight) in enumerate(zip(rows, weights, strict=True)):
+    shown = zip(sides.traded.tolist(), sides.bought.tolist(), sides.named.tolist(), strict=True)
+    for row, (traded, bought, named) in enumerate(shown):
         mark: Part = (" ", Role.TEXT)
         if row == poc:
             mark = (glyphs.pointer, Role.POC)
         elif profile.val < edges[row] and edges[row + 1] < profile.vah:
             mark = (glyphs.wall, Role.VALUE_AREA)
-        buys = bought[place] if place >= 0 else 0.0
-        filled = max(1, round(weight / heaviest * room)) if weight > 0 else 0
-        left = round(buys / weight * filled) if weight > 0 else 0
-        delta, crossing = 2 * buys - weight, names.get(row)
-        text = cells.signed_text(delta) if weight > 0 and row in with_delta else ""
+        filled = max(1, round(traded / heaviest * room)) if traded > 0 else 0
+        left = round(bought / traded * filled) if traded > 0 else 0
+        delta, crossing = delta_of(traded, bought), names.get(row)
+        number = cells.signed_text(delta) if named and traded > 0 else ""
         line = glyphs.level_of(crossing[1]) if crossing else " "
         parts: list[Part] = [
             mark, (glyphs.body * left, Role.UP), (glyphs.sold * (filled - left), Role.DOWN),
             (line * (room - filled), crossing[1] if crossing else Role.TEXT),
-            (cells.fit(text, _DELTA, right=True), _side(delta)),
+            (cells.fit(number, _DELTA, right=True), _side(delta)),
         ]  # fmt: skip
         if label:
             name, role = crossing or ("", Role.TEXT)
             parts.append((cells.fit(f" {name}", label), Role.TEXT if role is Role.VALUE_AREA else role))
         strips.append(palette.strip(parts, width))
     return strips
-
-
-def _rows_of_deltas(profile: ProfileView, scale: PriceScale, rows: Sequence[int]) -> set[int]:
-    """The one row of the screen, of those that show a row of the profile, in which its delta is written."""
-    prices = profile.prices.tolist()
-    shown: dict[int, list[int]] = {}
-    for row, place in enumerate(rows):
-        if place >= 0:
-            shown.setdefault(place, []).append(row)
-    return {
-        own if (own := scale.row(prices[place])) in lines else lines[len(lines) // 2]
-        for place, lines in shown.items()
-    }
 
 
 def _side(delta: float) -> Role:

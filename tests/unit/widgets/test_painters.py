@@ -32,7 +32,7 @@ from tui_feeder.widgets.candles import (
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.color_themes.themes import load_theme, theme_names
 from tui_feeder.widgets.event_lines import event_rows, events_in_sight, most_above
-from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile, paint_sides
+from tui_feeder.widgets.histogram import heaviest_in_rows, paint_profile, paint_sides, sides_in_rows
 from tui_feeder.widgets.lines import news_line, status_line, without_excess
 from tui_feeder.widgets.lists import paint_gaps
 from tui_feeder.widgets.palette import GLYPHS, Palette, Role, ascii_only
@@ -304,6 +304,37 @@ def test_a_delta_of_a_profile_row_on_several_rows_of_the_screen_is_written_once(
         "+1",
     ]
     assert all(strip[1] != " " for strip in strips)  # the bar of each goes on over all of them
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1)), min_size=1, max_size=300), st.integers(1, 80),
+    st.sampled_from([1.0, 0.005, 1e-8, 50.0]),
+)  # fmt: skip
+@settings(deadline=None)
+def test_deltas_and_volumes_of_the_lines_add_up_to_those_of_the_day(
+    traded: list[tuple[float, float]], rows: int, increment: float
+) -> None:
+    profile = replace(
+        profile_of([volume for volume, _ in traded], increment),
+        bought=tuple(volume * share for volume, share in traded),
+    )
+    low, high = float(profile.prices[0]), float(profile.prices[-1])
+    sides = sides_in_rows(profile, price_scale(low - increment / 2, high + increment / 2, rows))
+    volume, bought = sum(profile.weights), sum(profile.bought or ())
+    assert float(sides.traded[sides.named].sum()) == pytest.approx(volume)
+    deltas = 2 * sides.bought[sides.named] - sides.traded[sides.named]
+    assert float(deltas.sum()) == pytest.approx(2 * bought - volume, abs=1e-9 * volume)
+
+
+def test_a_line_that_merges_rows_has_their_sum_and_a_row_over_several_lines_has_its_delta_once() -> None:
+    def deltas(scale: PriceScale) -> list[str]:
+        return [line[18:25].strip() for line in text_of(paint_sides(SIDES, scale, 30, palette_of("ascii")))]
+
+    assert deltas(PriceScale(99.5, 104.5, 1)) == ["+0"]  # of 17.0 takers bought 8.5
+    assert deltas(PriceScale(99.5, 105.5, 3)) == ["+0", "+1", "-1"]
+    assert [text for text in deltas(PriceScale(99.5, 104.5, 15)) if text] == ["+0", "-2", "+3", "-2", "+1"]
+    tall = text_of(paint_sides(SIDES, PriceScale(99.5, 104.5, 15), 30, palette_of("ascii")))
+    assert len({line[1:14] for line in tall[6:9]}) == 1  # but its bar in all of them
 
 
 @pytest.mark.parametrize("glyphs", SETS)
