@@ -444,7 +444,11 @@ def chart_title(
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if view.profile_note:
-        parts.append((f" ! {view.profile_note}", Role.WARN))
+        # Without room for what would fit, what is wrong, or of what; `w` has all of it.
+        room = width - 1 - sum(cell_len(text) for text, _ in parts)
+        forms = (view.profile_note, view.profile_note.partition(": ")[0], "profile rows")
+        note = next((form for form in forms if cell_len(form) + 3 <= room), forms[-1])
+        parts.append((f" ! {note}", Role.WARN))
     return palette.strip([*whole(parts, width - 1), (" ", Role.TEXT)], width, fill=(rule, Role.FAINT))
 
 
