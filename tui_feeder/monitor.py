@@ -543,7 +543,7 @@ class FootprintView:
 
     symbol: str
     increment: float
-    bars: tuple[FootprintBar, ...]  # at least one, if these are all
+    bars: tuple[FootprintBar, ...]  # at least one, if these are all; none while the first is made
     whole: bool = True  # older ones are still to come, where it is not
 
     def price(self, row: int) -> float:
@@ -556,6 +556,18 @@ class FootprintView:
             Quote currency.
         """
         return PriceGrid(self.increment).price(row)
+
+
+def unmade_footprint(symbol: str) -> FootprintView:
+    """Gives the footprint of which no bar is made yet.
+
+    Args:
+        symbol: of it.
+
+    Returns:
+        One without bars, which is not whole.
+    """
+    return FootprintView(symbol, 1.0, (), whole=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -716,7 +728,7 @@ class Monitor(Protocol):
             patience: see :meth:`profile`; the newest bars are given first.
 
         Returns:
-            The bars; None where nothing was traded.
+            The bars; None where nothing was traded, without minutes, or while no profiles are made.
         """
         ...
 

@@ -57,6 +57,7 @@ from tui_feeder.monitor import (
     Snapshot,
     Spans,
     SymbolNumbers,
+    unmade_footprint,
 )
 from tui_feeder.version import __version__
 
@@ -181,7 +182,8 @@ class AttachedMonitor:
     ) -> FootprintView | None:
         """See :meth:`tui_feeder.monitor.Monitor.footprint`."""
         asked = symbol, timeframe, count, levels, end
-        return self._ask("footprint", *asked, stamp=self._state_of(symbol), read=_footprint, none=None)
+        stamp, unmade = self._state_of(symbol), unmade_footprint(symbol)
+        return self._ask("footprint", *asked, stamp=stamp, read=_footprint, none=None, unmade=unmade)
 
     def naked_pocs(self, symbol: str, patience: float | None = None) -> tuple[NakedPoc, ...]:
         """See :meth:`tui_feeder.monitor.Monitor.naked_pocs`."""
@@ -298,9 +300,18 @@ class AttachedMonitor:
         return result
 
     def _ask(
-        self, what: str, *args: str | int | None, stamp: object, read: Callable[[Any], _T], none: _T
+        self,
+        what: str,
+        *args: str | int | None,
+        stamp: object,
+        read: Callable[[Any], _T],
+        none: _T,
+        unmade: _T | None = None,
     ) -> _T:
-        """The answer at hand, ``none`` without one; a newer one is asked for where ``stamp`` has changed."""
+        """The answer at hand; a newer one is asked for where ``stamp`` has changed.
+
+        Until the first has come it is ``unmade``, where there is such a thing, else ``none``.
+        """
 
         def begin(answering: Answering[_T]) -> None:
             def answered(value: Any) -> None:  # noqa: ANN401
@@ -315,7 +326,8 @@ class AttachedMonitor:
 
         symbol = args[0] if args and isinstance(args[0], str) else None
         wait = None if self._writer is None else _FIRST_ANSWER_SECONDS
-        return self._answers.ask((what, *args), symbol, stamp, begin, none, wait)
+        first = none if unmade is None else unmade
+        return self._answers.ask((what, *args), symbol, stamp, begin, first, wait)
 
     # --- the other side --------------------------------------------------------------------------
 

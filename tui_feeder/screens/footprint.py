@@ -29,7 +29,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.footprint import BAR, FOOT, TALL_FOOT, foot_names, paint_footprint, top_row
 from tui_feeder.widgets.histogram import paint_profile, paint_sides, profile_levels
-from tui_feeder.widgets.lines import state_parts
+from tui_feeder.widgets.lines import state_parts, unread_text
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.scale import PriceScale
@@ -245,10 +245,12 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
             (rule * 2, Role.FAINT), (f" {view.symbol} {timeframe_label(timeframe)} ", Role.STRONG),
             *state_parts(view), (" bought x sold ", Role.MUTED),
         ]  # fmt: skip
-        if found is None:
-            none = "reading trades" if self._reading else "nothing was traded here, or profiles are off"
+        if self._reading:
+            parts.append((" loading ... ", Role.WARN))
+        elif found is None:
+            none = unread_text(view) or "nothing was traded here, or profiles are off"
             parts.append((f" {none} ", Role.WARN))
-        else:
+        if found is not None:
             parts.append((f" row {found.increment:g} ", Role.MUTED))
             if width >= _WITH_LEGEND:
                 buy, sell = self.palette.glyphs.buy, self.palette.glyphs.sell

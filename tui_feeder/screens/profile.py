@@ -20,7 +20,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.axes import paint_price_axis
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.histogram import paint_profile, paint_sides
-from tui_feeder.widgets.lines import state_parts
+from tui_feeder.widgets.lines import state_parts, unread_text
 from tui_feeder.widgets.palette import Part, Role
 from tui_feeder.widgets.panel import Panel
 from tui_feeder.widgets.scale import PriceScale, price_scale
@@ -106,12 +106,14 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
             self._profiles = [self.host.monitor.profile(view.symbol, day, PATIENCE_SECONDS) for day in days]
             self._fetched = key
         known = [profile for profile in self._profiles if profile is not None]
-        painting = (key, width, height, id(palette), axis)
+        painting = (key, width, height, id(palette), axis, unread_text(view))
         if painting != self._painted or self._left(view.price):
             self._painted = painting
             self._scale = self._scale_of(known, view.price if self._back == 0 else None, rows)
+            decimals = view.price_decimals
+            none = view.state.value if unread_text(view) else "no candles"
             for panel, across, day, profile in zip(self._days, widths, days, self._profiles, strict=False):
-                panel.show(self._paint_day(panel, profile, day, today, across, rows, view.price_decimals))
+                panel.show(self._paint_day(panel, profile, day, today, across, rows, decimals, none))
         self._title.show([self._paint_title(view, width)])
         blank = palette.strip([], axis)
         prices = [blank] * rows
@@ -145,6 +147,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         width: int,
         rows: int,
         decimals: int,
+        none: str,
     ) -> list[Strip]:
         palette = self.palette
         # The price axis ends in a wall of its own.
@@ -157,7 +160,7 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         head = palette.strip(title, width, fill=(palette.glyphs.rule, Role.FAINT))
         if profile is None or self._scale is None:
             blank = palette.strip([wall], width)
-            note = palette.strip([wall, (" no candles", Role.MUTED)], width)
+            note = palette.strip([wall, (f" {none}", Role.MUTED)], width)
             return [head, note, *[blank] * (rows + _FOOT - 1)]
         if profile.bought is None:
             bars = paint_profile(profile, self._scale, decimals, width - 2, palette)
@@ -183,6 +186,8 @@ class ProfileScreen(FeederScreen, inherit_bindings=False):
         glyphs = self.palette.glyphs
         parts: list[Part] = [(glyphs.rule * 2, Role.FAINT), (f" {view.symbol} ", Role.STRONG)]
         parts += state_parts(view)
+        if unread := unread_text(view):
+            parts.append((f" {unread} ", Role.WARN))
         if width >= _WITH_TITLE:
             parts.append((" volume at price, UTC days ", Role.MUTED))
         if first is not None and first.bought is not None:

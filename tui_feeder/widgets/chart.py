@@ -46,7 +46,7 @@ from tui_feeder.widgets.chart_tools import ChartTools
 from tui_feeder.widgets.comparison import aligned_closes, basis_pair, first_common, rescaled
 from tui_feeder.widgets.delta_pane import DeltaPane
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
-from tui_feeder.widgets.lines import EMA_ROLES, chart_title
+from tui_feeder.widgets.lines import EMA_ROLES, chart_title, unread_text
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import JoinedStrips
 from tui_feeder.widgets.read_out import BarValues, bar_groups, closed_bar, flowed, labelled, number_or_none
@@ -153,6 +153,9 @@ class Chart:
         if not len(self.bars):
             where = f"{timeframe_label(timeframe)} bar"
             text = f"no completed {where} yet" if self.following else f"no {where} is stored here"
+            unread = unread_text(view)
+            if unread:
+                text = unread if len(unread) < size.width - self.edge else view.state.value
             notice = self._notice(text, size, palette)
             self._painted = None
             result.chart, result.edge, result.profile = notice.chart, notice.edge, notice.profile

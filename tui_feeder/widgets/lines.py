@@ -263,6 +263,19 @@ def state_parts(view: SymbolView) -> list[Part]:
     return [(f"! {view.state.value} ", Role.WARN)] if view.state in bad else []
 
 
+def unread_text(view: SymbolView) -> str:
+    """Explains why no minute of a symbol is known yet, where a screen would show them.
+
+    Args:
+        view: of the symbol.
+
+    Returns:
+        State and reason, such as ``waiting: its candles are being read``; "" where minutes are known, or
+        nothing is the matter.
+    """
+    return f"{view.state.value}: {view.reason}" if view.last_closed is None and view.reason else ""
+
+
 def history_parts(snapshot: Snapshot, glyphs: Glyphs) -> list[Part]:
     """Writes how much of all history is read: one bar over every symbol, which never goes back.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,7 +11,7 @@ from fake_monitor import FakeMonitor
 from rich.cells import cell_len
 from screens import app_of, settled
 
-from tui_feeder.monitor import FootprintView
+from tui_feeder.monitor import FootprintView, SymbolState, SymbolView, unmade_footprint
 from tui_feeder.screens.footprint import FootprintScreen
 
 BARS = {(80, 24): 5, (200, 60): 12, (120, 40): 8}
@@ -96,6 +97,66 @@ async def test_a_wide_screen_has_the_profile_of_the_day_on_the_prices_of_the_row
         older = monitor.profile("BTCUSDT", 1_769_990_400_000)
         assert older is not None
         assert f"POC  {older.poc:.2f}" in lines[-6]
+
+
+class Loading(FakeMonitor):
+    """Whose footprints come later: none of it, then the newest bars, then all."""
+
+    missing = 24
+
+    def footprint(
+        self,
+        symbol: str,
+        timeframe: int,
+        count: int,
+        levels: int,
+        end: int | None = None,
+        patience: float | None = None,
+    ) -> FootprintView | None:
+        """The newest bars, as far as they are made."""
+        found = super().footprint(symbol, timeframe, count, levels, end, patience)
+        if found is None or self.missing >= len(found.bars):
+            return unmade_footprint(symbol)
+        return replace(found, bars=found.bars[self.missing :], whole=not self.missing)
+
+
+async def test_until_a_footprint_is_whole_the_screen_states_that_it_is_loading() -> None:
+    monitor = Loading(2)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("8")
+        assert "loading ..." in (await settled(pilot))[1]
+        monitor.missing = 3
+        app.tick()
+        lines = await settled(pilot)
+        assert "loading ..." in lines[1]
+        assert "row " in lines[1]
+        assert lines[2].count("02-03") == 2
+        monitor.missing = 0
+        app.tick()
+        lines = await settled(pilot)
+        assert "loading" not in lines[1]
+        assert "nothing was traded" not in lines[1]
+        await pilot.press("pageup")
+        assert "loading" not in (await settled(pilot))[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"), [("8", "nothing was traded"), ("3", "no candles"), ("2", "no completed")]
+)
+async def test_while_candles_are_being_read_every_screen_states_it(key: str, wrong: str) -> None:
+    monitor = Untraded(2)
+    reason = "its candles are being read"
+    monitor.views = {name: SymbolView(name, SymbolState.WAITING, reason, 2) for name in monitor.views}
+    monitor.profile = lambda symbol, day=None, patience=None: None
+    none = monitor.bars("BTCUSDT", 3_600, 1)[:0]
+    monitor.bars = lambda symbol, timeframe, count, end=None: none
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key)
+        text = "\n".join(await settled(pilot))
+        assert f"waiting: {reason}" in text
+        assert wrong not in text
 
 
 class Untraded(FakeMonitor):

@@ -38,6 +38,7 @@ from tui_feeder.monitor import (
     NakedPoc,
     RangeView,
     Spans,
+    unmade_footprint,
 )
 
 T = TypeVar("T")
@@ -152,7 +153,7 @@ class ProfileTools:
             whole = len(volumes) == len(bars)
             found = footprint(list(volumes.items()), settings, levels)
             if found is None:
-                return None if whole else FootprintView(symbol, 1.0, (), whole)
+                return None if whole else unmade_footprint(symbol)
             shown = (
                 FootprintBar(b.time, b.first, tuple(b.bought.tolist()), tuple(b.sold.tolist()), *b[4:])
                 for b in found.bars

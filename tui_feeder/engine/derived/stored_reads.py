@@ -32,6 +32,7 @@ from tui_feeder.monitor import (
     ProfileView,
     RangeView,
     Spans,
+    unmade_footprint,
 )
 
 log = logging.getLogger(__name__)
@@ -133,8 +134,9 @@ class StoredReads:
         patience: float | None,
         make: Callable[[float | None], _T],
         none: _T,
+        unmade: _T | None = None,
     ) -> _T:
-        """What ``make`` gives; with patience by then, else what there was before.
+        """What ``make`` gives; with patience by then, else what there was before, at first ``unmade``.
 
         It is given seconds after which it may give a part, which is not ``whole``, and is called again then.
         """
@@ -176,7 +178,8 @@ class StoredReads:
         since, waited = self._waited
         if began - since > _TURN_SECONDS:
             since, waited = began, 0.0
-        found = self.answers.ask(key, symbol, state, begin, none, max(0.0, patience - waited))
+        first = none if unmade is None else unmade
+        found = self.answers.ask(key, symbol, state, begin, first, max(0.0, patience - waited))
         self._waited = since, waited + time.monotonic() - began
         return found
 
@@ -253,6 +256,7 @@ class StoredReads:
             patience,
             lambda limit: self._tools.footprint(symbol, timeframe, count, levels, until, limit),
             None,
+            unmade_footprint(symbol),
         )
 
     def naked_pocs(self, symbol: str, closed: int, patience: float | None = None) -> tuple[NakedPoc, ...]:
