@@ -13,6 +13,8 @@ from tui_feeder.time_format import time_zone
 
 #: Markets that a symbol may name before a colon. The first is that of a symbol that names none.
 MARKETS = ("usdm", "spot", "coinm")
+#: Those whose trades are not read.
+MARKETS_WITHOUT_TRADES = ("coinm",)
 _PREFIX = f"(?:(?:{'|'.join(MARKETS)}):)?"
 _SYMBOL = re.compile(_PREFIX + r"[^\s,;:\"'`\\/#=.a-z\x00-\x1f\x7f]{1,64}")
 _CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 from tui_feeder.addresses import is_loopback, is_web_address
+from tui_feeder.configuration.forms import MARKETS_WITHOUT_TRADES
 from tui_feeder.configuration.keys import dotted, kind_at, leaf_names, names_in, value_at
 from tui_feeder.configuration.sections import AlertRule, Config, KafkaSecurity, VolumeProfile
 from tui_feeder.configuration.sections.alerts import HEALTH_KINDS, AlertKind
@@ -369,6 +370,7 @@ def doubts(config: Config) -> list[Finding]:
     return [
         *_without_effect(config),
         *_unused_increments(config.volume_profile),
+        *_unread_trades(config),
         *_addresses(config),
         *_exposed(config),
     ]
@@ -419,6 +421,16 @@ def _unused_increments(profile: VolumeProfile) -> Iterator[Finding]:
 _MARKET_ADDRESSES = tuple(
     f"{market}.{name}" for market in ("spot", "coinm") for name in ("rest_url", "stream_url", "archive_url")
 )
+
+
+def _unread_trades(config: Config) -> Iterator[Finding]:
+    """Symbols of a market whose trades are not read."""
+    names = [name for name in config.trades.symbols if market_of(name) in MARKETS_WITHOUT_TRADES]
+    if names:
+        yield Finding(
+            ("trades.symbols",), "is of a market whose trades are not read: they count contracts",
+            "take it out; its profiles are those of candles", ", ".join(map(show, names)),
+        )  # fmt: skip
 
 
 def _addresses(config: Config) -> Iterator[Finding]:

@@ -275,12 +275,21 @@ def test_a_wrong_key_is_not_told_twice_through_its_neighbour(tmp_path: Path) -> 
         ("[volume_profile]\nmax_price_increment = 100", "volume_profile.max_price_increment"),
         ("[logging]\nlevel_filter = 'x'", "logging.level_filter"),
         ("adaptive.overrides = {}", "adaptive.overrides"),
+        ('[trades]\nsymbols = ["BTCUSDT", "coinm:BTCUSD_PERP"]', "trades.symbols"),
     ],
 )
 def test_what_has_no_good_effect_is_told_as_one_warning(tmp_path: Path, text: str, key: str) -> None:
     (warning,) = load_text(tmp_path, text).warnings
     assert (warning.key, warning.line) == (key, text.count("\n") + 1)
     assert warning.hint
+
+
+def test_a_symbol_whose_trades_are_not_read_is_named_with_place_and_remedy(tmp_path: Path) -> None:
+    loaded = load_text(tmp_path, '[trades]\nsymbols = ["spot:BTCUSDT", "coinm:BTCUSD_PERP"]\n')
+    assert str(loaded.warnings[0]).endswith(
+        ':2: trades.symbols = "coinm:BTCUSD_PERP" is of a market whose trades are not read: they count '
+        "contracts\n    take it out; its profiles are those of candles"
+    )
 
 
 def test_a_key_without_effect_is_reported_when_set_to_another_value_than_its_default(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from places import SHARED_DATA
 
+from tui_feeder.configuration.forms import MARKETS_WITHOUT_TRADES
 from tui_feeder.engine.core.candle import MINUTE_MS, ROW, Candle, faulty
 from tui_feeder.engine.exchanges.base import Trading
 from tui_feeder.engine.exchanges.binance import answers, kline_csv
@@ -105,6 +106,11 @@ def test_a_frame_of_coin_margined_futures_is_in_base_coins() -> None:
     assert round(found.quote_volume / found.volume, 2) == 1_993.36
     rows = np.array([frame.as_tuple()], dtype=ROW)
     assert rows_in_assets(rows, 10.0)[0].item() == found.as_tuple()
+
+
+def test_the_configuration_knows_the_markets_whose_trades_are_not_read() -> None:
+    unread = {market.name for market in (USDM, SPOT, COINM) if market.trades_columns is None}
+    assert set(MARKETS_WITHOUT_TRADES) == unread
 
 
 @real_data
