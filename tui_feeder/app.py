@@ -56,6 +56,7 @@ from tui_feeder.terminal import (
 )
 from tui_feeder.widgets.breadth import MarketGroups
 from tui_feeder.widgets.color_themes.themes import Themes, theme_names
+from tui_feeder.widgets.lines import rule_of
 from tui_feeder.widgets.overview_grid import Grid, sort_keys
 from tui_feeder.widgets.palette import Palette, Part
 from tui_feeder.widgets.popup import Overlay
@@ -420,7 +421,9 @@ class FeederApp(CrashLoggingApp[ExitReason], inherit_bindings=False):
         if any(alert.rings for alert in fresh):
             self.bell()
         if not isinstance(self.screen_stack[-1] if self.screen_stack else None, OverviewScreen):
-            self.note = f"! {alert_text(fresh[-1], self.palette.zone)} · a lists the alerts"
+            rule = rule_of(self.snapshot, fresh[-1])
+            named = f" · rule {rule}" if rule else ""
+            self.note = f"! {alert_text(fresh[-1], self.palette.zone)}{named} · a lists the alerts"
             self._end_note(self.note, _NOTICE_SECONDS)
 
     def acknowledge_alerts(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import tzinfo
 from functools import partial
 
+from rich.cells import cell_len
+
 from tui_feeder.monitor import AlertView, Snapshot
 from tui_feeder.screens.details import alert_sheet
 from tui_feeder.screens.host import ScreenHost
@@ -12,6 +14,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.popup import Choice, Popup
 
 _WIDEST = 110
+_RULE = 18  # cells of a rule's name; the sheet has all of it
 
 
 class AlertNotices:
@@ -39,22 +42,23 @@ class AlertNotices:
         return fresh
 
 
-def alert_text(alert: AlertView, zone: tzinfo | None) -> str:
+def alert_text(alert: AlertView, zone: tzinfo | None, rule: str = "") -> str:
     """Writes an alert in one line.
 
     Args:
         alert: that went off.
         zone: time zone; None for this machine's.
+        rule: stands between time and text.
 
     Returns:
         Its time, symbol and text.
     """
     symbol = f"{alert.symbol} " if alert.symbol is not None and alert.symbol not in alert.text else ""
-    return f"{cells.clock_text(alert.at, zone=zone)} {symbol}{alert.text}"
+    return f"{cells.clock_text(alert.at, zone=zone)} {rule}{symbol}{alert.text}"
 
 
 def alert_list(host: ScreenHost) -> Popup:
-    """The last alerts, the newest first: Enter acknowledges one and goes to its symbol, ``a`` all.
+    """The last alerts with their rules, the newest first and selected: Enter acknowledges one, ``a`` all.
 
     Args:
         host: whose snapshot has them.
@@ -64,10 +68,12 @@ def alert_list(host: ScreenHost) -> Popup:
     """
     alerts = host.snapshot.alerts[::-1]
     waiting = sum(not alert.acknowledged for alert in alerts)
+    width = min(_RULE, max((cell_len(alert.rule) for alert in alerts), default=0))
     choices = [
         Choice(
             "",
-            f"{' ' if alert.acknowledged else '!'} {alert_text(alert, host.palette.zone)}",
+            f"{' ' if alert.acknowledged else '!'} "
+            + alert_text(alert, host.palette.zone, cells.fit(alert.rule, width) + "  "),
             partial(_acknowledge, host, alert),
             on_tab=partial(_open_sheet, host, alert),
         )
@@ -77,6 +83,7 @@ def alert_list(host: ScreenHost) -> Popup:
         choices.insert(0, Choice("a", f"acknowledge all {waiting}", host.acknowledge_alerts))
     return Popup(
         f"Alerts, {waiting} not acknowledged", choices, widest=_WIDEST, empty="no alert went off",
+        selected=int(waiting > 0),
         foot=" enter acknowledges and shows the symbol, tab all of it, esc ",
     )  # fmt: skip
 

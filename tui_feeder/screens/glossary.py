@@ -209,7 +209,10 @@ def glossary(mode: str, glyphs: Glyphs, indicators: Sequence[IndicatorView]) -> 
         columns = [*_COLUMNS, *map(_indicator, indicator_measures(indicators))]
         marks = [
             ("!", "before a name: an alert of it is not acknowledged"),
-            (f"{glyphs.pin} {glyphs.note}", "before a name: you pinned it; it has a note of yours"),
+            (
+                f"{glyphs.pin} {glyphs.note}",
+                "before a name: you pinned it; it has a note of yours. ! goes first",
+            ),
         ]
     unknown = [(glyphs.unknown, "no value yet")]
     return [*columns, *_TERMS.get(mode, ()), *trends, *marks, *unknown, *_HEADER]

@@ -10,7 +10,7 @@ from operator import attrgetter
 from rich.cells import cell_len
 from textual.strip import Strip
 
-from tui_feeder.monitor import GapView, Snapshot, SymbolState, SymbolView, timeframe_label
+from tui_feeder.monitor import AlertView, GapView, Snapshot, SymbolState, SymbolView, timeframe_label
 from tui_feeder.scanner.measures import timeframe_of
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.palette import Glyphs, Palette, Part, Role
@@ -312,10 +312,27 @@ def _alert(snapshot: Snapshot, zone: tzinfo | None, recent: bool = False) -> lis
         return []
     more = [(f"{_MORE}{len(waiting) - 1} more", Role.WARN)] if len(waiting) > 1 else []
     symbol = f"{newest.symbol} " if newest.symbol is not None and newest.symbol not in newest.text else ""
+    named = rule_of(snapshot, newest)
+    rule = [(f"{_MORE}rule {named}", Role.MUTED)] if named else []
     return [
         ("! ", Role.ERROR), (f"alert {cells.clock_text(newest.at, zone=zone)} ", Role.WARN),
-        (f"{symbol}{newest.text}", Role.STRONG), *more, (f"{_MORE}a lists them", Role.MUTED),
+        (f"{symbol}{newest.text}", Role.STRONG), *rule, *more, (f"{_MORE}a lists them", Role.MUTED),
     ]  # fmt: skip
+
+
+def rule_of(snapshot: Snapshot, alert: AlertView) -> str:
+    """Names the rule of an alert where another one could have raised it too.
+
+    Args:
+        snapshot: that has the rules.
+        alert: that went off.
+
+    Returns:
+        The name; empty where no other rule of the kind watches the symbol.
+    """
+    alike = (rule for rule in snapshot.alert_rules.rules if rule.kind == alert.kind and not rule.fault)
+    others = (rule for rule in alike if alert.symbol is None or rule.concerns(alert.symbol))
+    return alert.rule if any(rule.name != alert.rule for rule in others) else ""
 
 
 def _filled(snapshot: Snapshot, zone: tzinfo | None) -> list[Part]:

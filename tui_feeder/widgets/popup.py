@@ -121,11 +121,12 @@ class Popup:
 
     Args:
         title: in the frame.
-        choices: lines, the first is selected.
+        choices: lines.
         searched: keys are typed into a search; without it they choose.
         text: paragraphs above the choices, each with a label.
         foot: what the keys do; left out, a general text.
         widest: cells of the frame at most.
+        selected: number of the line that is selected first.
         empty: in the place of choices where there is none, whatever is typed.
     """
 
@@ -139,6 +140,7 @@ class Popup:
         foot: str = "",
         widest: int = _WIDEST,
         empty: str = "there is none",
+        selected: int = 0,
     ) -> None:
         self.title = title
         self.typed = ""
@@ -148,7 +150,7 @@ class Popup:
         self._foot = foot or (" enter, esc " if searched else " a key or enter, esc ")
         self._widest = widest
         self._empty = empty
-        self._at = 0
+        self._at = selected
         self._top = 0
         self._first_row = 0  # of the choices, from the top of the frame
 

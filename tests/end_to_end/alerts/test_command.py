@@ -70,7 +70,7 @@ async def test_a_file_with_rules_calls_a_program_and_other_rules_hold_after_a_ha
         )
         process.send_signal(signal.SIGHUP)
         await said(b"configuration read again")
-        await said(b"alert mean: BTCUSDT: price crossed ")
+        await said(b"alert mean: BTCUSDT: price ")
         await until(lambda: noted()[-1] == "mean")
         assert noted().index("mean") > max(n for n, rule in enumerate(noted()) if rule == "little")
         process.terminate()

@@ -137,7 +137,9 @@ async def test_killed_it_tells_nothing_again_that_the_store_knows_to_be_told(tmp
                 )  # fmt: skip
 
             def told(log: Path = log) -> list[str]:
-                return re.findall(r"alert mean: BTCUSDT: price crossed (above|below) EMA", log.read_text())
+                return re.findall(
+                    r"alert mean: BTCUSDT: price \S+ crossed (above|below) EMA", log.read_text()
+                )
 
             def known(before: int = knew["reported_at"] or 0) -> bool:
                 """What was told is in the store; it is written while it runs, not only in the end."""

@@ -11,8 +11,10 @@ from fake_monitor import NOON, FakeMonitor, with_troubles
 from screens import app_of, settled
 
 from tui_feeder.app import AttachedApp, ExitReason, FeederApp, QuitEffect, UiSettings
-from tui_feeder.monitor import AlertView, ConfiguredValue
+from tui_feeder.monitor import AlertView, ConfiguredValue, RulesView, RuleView
 from tui_feeder.screens.alert_notices import AlertNotices
+from tui_feeder.widgets.lines import news_line
+from tui_feeder.widgets.palette import GLYPHS
 
 MINUTE = 60_000
 CONFIGURED = (
@@ -243,8 +245,8 @@ async def test_alerts_are_listed_and_acknowledged_one_by_one_or_all() -> None:
         text = words(await settled(pilot))
         assert "Alerts, 2 not acknowledged" in text
         assert "a acknowledge all 2" in text
-        assert "! 14:03 SOLUSDT crossed its POC, 2" in text  # those acknowledged have no mark
-        await pilot.press("down", "down", "enter")  # past "all" and the newest, which was seen before
+        assert "! 14:03 breakout SOLUSDT crossed its POC, 2" in text  # those acknowledged have no mark
+        await pilot.press("down", "enter")  # past the newest, which is selected and was seen before
         assert monitor.calls[-1] != "acknowledge None"
         assert "acknowledge 2" in monitor.calls
         assert app.grid.selected == "SOLUSDT"
@@ -256,6 +258,32 @@ async def test_alerts_are_listed_and_acknowledged_one_by_one_or_all() -> None:
         lines = await settled(pilot)
         assert "alerts" not in lines[0]
         assert {row[1] for row in lines[2:5]} == {" "}
+
+
+async def test_enter_in_the_list_of_alerts_acknowledges_the_newest_alone() -> None:
+    monitor = FakeMonitor(3)
+    monitor.alerts = (alert(1), replace(alert(2, "SOLUSDT"), rule="far-breakout"))
+    app = configured_app(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("a")
+        text = words(await settled(pilot))
+        assert "! 14:03 far-breakout SOLUSDT crossed" in text
+        assert "! 14:03 breakout BTCUSDT crossed" in text
+        await pilot.press("enter")
+        assert "acknowledge 2" in monitor.calls
+        assert "acknowledge None" not in monitor.calls
+
+
+@pytest.mark.parametrize(("others", "named"), [((), False), (("SOLUSDT",), False), (("BTCUSDT",), True)])
+def test_the_line_of_news_names_the_rule_where_another_one_could_have_raised_the_alert(
+    others: tuple[str, ...], named: bool
+) -> None:
+    keys = {"kind": "price", "symbols": ("BTCUSDT",)}
+    rules = [RuleView("breakout", keys, "store")]
+    rules += [RuleView("other", keys | {"symbols": others}, "store")] if others else []
+    snapshot = replace(FakeMonitor(1).snapshot(), alerts=(alert(1),), alert_rules=RulesView(tuple(rules)))
+    text = "".join(part for part, _ in news_line(snapshot, None, GLYPHS["braille"]))
+    assert ("crossed its POC, 1 · rule breakout" in text) is named
 
 
 async def test_on_another_screen_an_alert_takes_the_place_of_the_keys_for_a_while() -> None:

@@ -263,19 +263,19 @@ class AlertRules:
             return UNSEEN
         value, level = (message.indicators[name] for name in names)
         label = timeframe_label(rule.timeframe)
-        return _side(rule, value, level, f"{message.symbol}: EMA {fast} {{}} EMA {slow} on {label}")
+        crossing = (f"EMA {fast} on {label} at", f"EMA {slow} at")
+        return _side(rule, message.symbol, value, level, crossing)
 
     def _price(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         if rule.price is not None:
-            words = f"{message.symbol}: price {{}} {_number(rule.price)}"
-            return _side(rule, candle.close, rule.price, words, names_level=True)
+            return _side(rule, message.symbol, candle.close, rule.price, ("price", ""))
         if rule.level == "ema":
             (period,) = rule.periods
             name = indicator_name("ema", period, rule.timeframe)
             if _stale(rule, message) or name not in message.indicators or name in message.warming:
                 return UNSEEN
             level = message.indicators[name]
-            words = f"EMA {period} on {timeframe_label(rule.timeframe)}"
+            words = f"EMA {period} on {timeframe_label(rule.timeframe)} at"
         else:
             profile = message.profile
             if profile is None:
@@ -285,7 +285,7 @@ class AlertRules:
                 state.day, state.reported, state.seen = profile.day, None, None
             level = {"poc": profile.poc, "vah": profile.vah, "val": profile.val}[rule.level]
             words = rule.level.upper()
-        return _side(rule, candle.close, level, f"{message.symbol}: price {{}} {words}")
+        return _side(rule, message.symbol, candle.close, level, ("price", words))
 
     def _volume(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         quartet = (message.quantiles or {}).get(rule.measure)
@@ -296,7 +296,7 @@ class AlertRules:
         if value > threshold:
             times = "" if rule.factor == 1 else f"{rule.factor:g} x "
             words = f"{rule.measure.replace('_', ' ')} {_number(value)} above {times}{rule.quantile}"
-            return Finding("high", f"{message.symbol}: {words}, {_number(threshold)}", value, threshold)
+            return Finding("high", f"{message.symbol}: {words} {_number(threshold)}", value, threshold)
         return QUIET if value <= threshold * (1 - rule.hysteresis) else UNSEEN
 
     def _naked_poc(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
@@ -307,8 +307,8 @@ class AlertRules:
         level = touched[-1]
         day = datetime.fromtimestamp(level.day / 1000, UTC).strftime("%Y-%m-%d")
         more = f" and {len(touched) - 1} older" if len(touched) > 1 else ""
-        words = f"{message.symbol}: touched the naked POC of {day}{more}, {_number(level.price)}"
-        return Finding("touched", f"{words}: {_number(candle.close)}", candle.close, level.price)
+        words = f"price {_number(candle.close)} touched naked POC {_number(level.price)} of {day}{more}"
+        return Finding("touched", f"{message.symbol}: {words}", candle.close, level.price)
 
     def _anchored_vwap(self, rule: Rule, state: RuleState, candle: Candle, message: Message) -> Finding:
         assert rule.anchor is not None
@@ -318,8 +318,8 @@ class AlertRules:
             return UNSEEN
         if candle.low <= level <= candle.high:
             since = datetime.fromtimestamp(rule.anchor / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-            words = f"{message.symbol}: touched the VWAP since {since}, {_number(level)}"
-            return Finding("touched", f"{words}: {_number(candle.close)}", candle.close, level)
+            words = f"price {_number(candle.close)} touched VWAP {_number(level)} since {since}"
+            return Finding("touched", f"{message.symbol}: {words}", candle.close, level)
         band = level * rule.hysteresis
         return QUIET if candle.low > level + band or candle.high < level - band else UNSEEN
 
@@ -358,15 +358,15 @@ def _stale(rule: Rule, message: Message) -> bool:
     return span_name(rule.timeframe) in message.partial
 
 
-def _side(rule: Rule, value: float, level: float, words: str, *, names_level: bool = False) -> Finding:
-    """Above or below the level by more than the hysteresis; the words may have the level already."""
+def _side(rule: Rule, symbol: str, value: float, level: float, names: tuple[str, str]) -> Finding:
+    """Above or below the level by more than the hysteresis; the names go before both numbers."""
     band = abs(level) * rule.hysteresis
     side: Condition | None = "above" if value > level + band else "below" if value < level - band else None
     if side is None:
         return UNSEEN
-    text = f"{words.format(f'crossed {side}')}: {_number(value)}"
-    text += "" if names_level else f", {_number(level)}"
-    return Finding(side, text, value, level)
+    of_value, of_level = names
+    words = f"{of_value} {_number(value)} crossed {side}", of_level, _number(level)
+    return Finding(side, f"{symbol}: {' '.join(filter(None, words))}", value, level)
 
 
 def _troubles(rule: Rule, health: Health) -> Iterable[tuple[str, float]]:

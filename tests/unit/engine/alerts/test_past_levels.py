@@ -87,7 +87,7 @@ def test_each_naked_level_is_reported_at_its_first_touch() -> None:
     for alert in found:
         newest = max(expected[alert.at + 1 - MINUTE_MS])
         assert (alert.condition, alert.threshold) == ("touched", closing_pocs()[newest])
-        assert "touched the naked POC of 2024-09-" in alert.text
+        assert "touched naked POC " in alert.text
 
 
 @pytest.mark.parametrize("hysteresis", [0.0, 0.003])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -160,5 +161,5 @@ def test_an_alert_says_what_was_seen() -> None:
     assert message.profile is not None
     assert alert.threshold == message.profile.poc
     assert alert.value == message.closes["close_1m"]
-    assert alert.text.startswith("FILUSDT: price crossed ")
+    assert re.fullmatch(r"FILUSDT: price [\d.,]+ crossed (above|below) .*[\d.,]+", alert.text)
     assert "POC" in alert.text

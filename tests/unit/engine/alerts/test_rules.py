@@ -101,7 +101,7 @@ def test_a_price_that_is_set_is_crossed_over_days_with_its_hysteresis() -> None:
     for day, minute, close in ((0, 0, 99.5), (0, 1, 98.0), (0, 2, 100.9), (1, 0, 101.5), (1, 1, 99.5)):
         found += rules.minute(*minute_message(minute, close, 50.0, day))
     assert [(alert.condition, alert.value, alert.threshold) for alert in found] == [("above", 101.5, 100.0)]
-    assert found[0].text == "BTCUSDT: price crossed above 100: 101.5"
+    assert found[0].text == "BTCUSDT: price 101.5 crossed above 100"
 
 
 def test_averages_that_are_not_converged_are_not_compared() -> None:
@@ -157,9 +157,9 @@ def test_numbers_are_written_for_people() -> None:
         rules.minute(*minute_message(2 * minute, before, level, day=minute))
         told += [a.text for a in rules.minute(*minute_message(2 * minute + 1, after, level, day=minute))]
     assert told == [
-        "BTCUSDT: price crossed above POC: 0.000012345, 0.0000111725",
-        "BTCUSDT: price crossed above POC: 70,120.55, 70,060.275",
-        "BTCUSDT: price crossed above POC: 30,000,000, 25,000,000",
+        "BTCUSDT: price 0.000012345 crossed above POC 0.0000111725",
+        "BTCUSDT: price 70,120.55 crossed above POC 70,060.275",
+        "BTCUSDT: price 30,000,000 crossed above POC 25,000,000",
     ]
 
 
