@@ -15,16 +15,14 @@ from tui_feeder.screens.base import FeederScreen, detail_binding, split_region
 from tui_feeder.screens.chart_panels import ChartPanels
 from tui_feeder.screens.export import Table, bars_table
 from tui_feeder.screens.host import ScreenHost
-from tui_feeder.time_format import parse_moment
-from tui_feeder.widgets import cells
+from tui_feeder.screens.time_prompt import time_prompt
 from tui_feeder.widgets.chart import Chart, ChartSize
 from tui_feeder.widgets.comparison import basis_pair
 from tui_feeder.widgets.panel import Panel
-from tui_feeder.widgets.popup import Choice, Popup, Prompt
+from tui_feeder.widgets.popup import Choice, Popup
 
 #: Cells from which all values of a bar have room in one line.
 _ONE_LINE = 190
-_LONGEST_TIME = 40
 #: Cells of a chart from which a part of it is the profile.
 _PROFILE_FROM = 75
 
@@ -306,17 +304,7 @@ class ChartScreen(ScreenWithChart, inherit_bindings=False):
 
     def action_go_to(self) -> None:
         """Asks for a time."""
-        hint = "14:30, 02-03, 2026-02-03 14:30, -4h, -3d"
-        zone = cells.zone_text(self.host.snapshot.exchange_time, self.palette.zone).strip()
-        title = f"Go to a time ({'UTC' if zone == 'Z' else zone})"
-        self.open_popup(Prompt(title, "", _LONGEST_TIME, hint, self._go_to))
-
-    def _go_to(self, text: str) -> str | None:
-        try:
-            moment = parse_moment(text, self.host.snapshot.exchange_time, self.palette.zone)
-        except ValueError as fault:
-            return str(fault)
-        return self.chart.go_to(moment, self._first)
+        self.open_popup(time_prompt(self.host, lambda moment: self.chart.go_to(moment, self._first)))
 
     def action_compare(self) -> None:
         """Asks for the symbol to compare with, or ends the comparison."""

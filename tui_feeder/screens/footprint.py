@@ -25,6 +25,7 @@ from tui_feeder.monitor import (
 from tui_feeder.screens.base import FeederScreen, detail_binding
 from tui_feeder.screens.export import Table
 from tui_feeder.screens.host import ScreenHost
+from tui_feeder.screens.time_prompt import time_prompt
 from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import axis_width
 from tui_feeder.widgets.footprint import BAR, FOOT, TALL_FOOT, foot_names, paint_footprint, top_row
@@ -66,6 +67,7 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         Binding("plus,equals_sign", "zoom(1)", "rows", key_display="+", id="footprint.finer",
                 tooltip="Finer rows: more of them than fit, around the price"),
         Binding("minus", "zoom(-1)", "rows", key_display="-", id="footprint.coarser", tooltip="Coarser rows"),
+        Binding("g", "go_to", "time", id="footprint.go_to", tooltip="Go to a time: its bar is at the right"),
         detail_binding("footprint"),
         Binding("up", "move(-1)", "symbol", show=False, key_display="↑", id="footprint.up",
                 tooltip="Symbol above"),
@@ -128,7 +130,7 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         frame = timeframe * 1_000
         end = None
         if self._back and view.last_closed is not None:
-            end = -(-(view.last_closed + 60_000) // frame) * frame - self._back * frame
+            end = _end_of_newest(view.last_closed, frame) - self._back * frame
         levels = rows * _ZOOMS[self._zoom]
         key = (
             view.symbol,
@@ -309,6 +311,23 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         self._back = 0
         self.draw()
 
+    def action_go_to(self) -> None:
+        """Asks for a time."""
+        self.open_popup(time_prompt(self.host, self._go_to))
+
+    def _go_to(self, moment: int) -> str | None:
+        """Moves the bar of a moment to the right edge; what is wrong with the moment, if anything."""
+        view, frame = self.host.grid.view, self.host.timeframe * 1_000
+        if view is None or view.first_minute is None or view.last_closed is None:
+            return "there is no bar yet"
+        back = (_end_of_newest(view.last_closed, frame) - 1 - moment) // frame
+        if back < 0:
+            return "there is no bar of that time yet"
+        if moment // frame < view.first_minute // frame:
+            return "that is before the first candle"
+        self._back = back
+        return None
+
     def action_timeframe(self, step: int) -> None:
         """Another timeframe."""
         self.host.step_timeframe(step)
@@ -325,3 +344,8 @@ class FootprintScreen(FeederScreen, inherit_bindings=False):
         self.host.grid.move(rows)
         self._back = 0
         self.replan()
+
+
+def _end_of_newest(last_closed: int, frame: int) -> int:
+    """Where the bar of the last closed minute ends, ms."""
+    return -(-(last_closed + 60_000) // frame) * frame

@@ -67,6 +67,22 @@ async def test_keys_go_to_older_bars_other_timeframes_and_finer_rows() -> None:
         assert "ETHUSDT" in (await settled(pilot))[1]
 
 
+async def test_g_goes_to_the_bar_of_a_time_and_types_no_other_key() -> None:
+    app = app_of(FakeMonitor(4))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("8", "g")
+        assert "Go to a time (UTC)" in "\n".join(await settled(pilot))
+        await pilot.press(*"02-01 09:20", "enter")
+        assert (await settled(pilot))[2].split()[-2:] == ["02-01", "09:00"]
+        await pilot.press("g", *"2020-01-01", "enter")
+        assert "before the first candle" in "\n".join(await settled(pilot))
+        await pilot.press("escape", "g", *"2026-12-31", "enter")
+        assert "no bar of that time yet" in "\n".join(await settled(pilot))
+        await pilot.press("escape", "left")
+        assert (await settled(pilot))[2].split()[-2:] == ["02-01", "08:00"]
+        assert isinstance(app.screen, FootprintScreen)
+
+
 async def test_a_wide_screen_has_the_profile_of_the_day_on_the_prices_of_the_rows() -> None:
     monitor = FakeMonitor(4)
     app = app_of(monitor, colors="none")
