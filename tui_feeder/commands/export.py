@@ -48,8 +48,13 @@ def export(
     start: FromOption = None,
     end: ToOption = None,
     form: Annotated[
-        Format, typer.Option("--format", help="parquet needs: pip install 'feeder-tui[parquet]'.")
-    ] = Format.CSV,
+        Optional[Format],  # noqa: UP045
+        typer.Option(
+            "--format",
+            help="Default: what the name of FILE ends in, else csv. parquet needs: pip install "
+            "'feeder-tui[parquet]'.",
+        ),
+    ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -112,7 +117,7 @@ def export(
 
       feeder-tui export --symbol BTCUSDT --from 2026-01-01 > btc.csv
 
-      feeder-tui export --symbol BTCUSDT --format parquet -o btc.parquet
+      feeder-tui export --symbol BTCUSDT -o btc.parquet
 
       feeder-tui export --symbol BTCUSDT --profile vwap --from 2026-02-02
 
@@ -131,8 +136,9 @@ def export(
 
         symbol = without_usual_market(symbol)
         file = expand_user(output) if output is not None else None
+        written = export_run.form_of(form.value if form is not None else None, file)
         request = export_run.ExportRequest(
-            symbol, timeframe, low, high, form.value, file, include_partial, force, states, cvd, ladders
+            symbol, timeframe, low, high, written, file, include_partial, force, states, cvd, ladders
         )
         if profile is not None:
             from tui_feeder.commands import export_profiles

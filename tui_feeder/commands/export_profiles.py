@@ -9,8 +9,9 @@ from typing import TypeAlias
 import numpy as np
 import typer
 
-from tui_feeder.commands.export_run import ExportRequest, check_request, write_rows
+from tui_feeder.commands.export_run import ExportRequest, check_request, stored_range, write_rows
 from tui_feeder.commands.formatting import plural
+from tui_feeder.commands.symbols import not_stored
 from tui_feeder.config import Config
 from tui_feeder.digits import digits_beside_of
 from tui_feeder.engine.analytics.profile.tools.sessions import parse_session, sessions_of
@@ -64,8 +65,8 @@ def run(config: Config, request: ExportRequest, kind: str) -> int:
     with contextlib.closing(Store(config.application.storage_path, read_only=True)) as store:
         present = store.present(request.symbol)
         if not present:
-            held = ", ".join(store.symbols()) or "nothing"
-            raise UsageError(f"{request.symbol} is not stored: the store holds {held}")
+            there = [symbol for symbol in store.symbols() if store.present(symbol)]
+            raise not_stored(request.symbol, there, store.path)
         low = max(present.start, request.start or 0)
         high = present.end if request.end is None else min(present.end, request.end)
         if high - low > LONGEST_RANGE:
@@ -77,6 +78,9 @@ def run(config: Config, request: ExportRequest, kind: str) -> int:
     write_rows(rows, request)
     if request.output is not None:
         typer.echo(f"wrote {plural(len(rows), 'row')} of {request.symbol} to {request.output}", err=True)
+    if not len(rows):
+        found = stored_range(config.application.storage_path, request)
+        typer.echo(f"no {kind} in this range; {found}", err=True)
     return ExitCode.OK
 
 

@@ -20,6 +20,7 @@ from tui_feeder.bars import deltas_of
 from tui_feeder.commands.damaged_days import report_damaged_days
 from tui_feeder.commands.failures import describe_os_error
 from tui_feeder.commands.formatting import plural
+from tui_feeder.commands.symbols import not_stored
 from tui_feeder.engine.analytics.delta import CumulativeDelta
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, SECOND_MS
 from tui_feeder.errors import ExitCode, HostError, UsageError
@@ -37,6 +38,13 @@ CONTRACTS = np.dtype([*((str(name), CANDLE[name]) for name in CANDLE.names or ()
 _INSTANTS = ("open_time", "close_time", "start", "end", "time", "day")
 
 _NO_LADDERS = "no trades of this symbol and range are stored, or not yet: see trades.symbols and trades.days"
+#: What names of files end in, and what is written under them.
+_ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+#: Of files that programs take for something that is not written here.
+_OTHER_ENDINGS = frozenset(
+    {".xlsx", ".xls", ".ods", ".tsv", ".feather", ".arrow", ".ipc", ".orc", ".avro", ".h5", ".hdf5", ".pkl",
+     ".npy", ".npz", ".db", ".sqlite", ".duckdb", ".gz", ".zip", ".zst", ".bz2", ".xz"}
+)  # fmt: skip
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
 
@@ -89,29 +97,29 @@ def run(storage: Path, request: ExportRequest) -> int:
     check_request(request)
     write = _WRITERS[request.form]
     with open_store(storage) as store:
-        try:
-            columns = CANDLE
-            if request.states:
-                spans = _states(store, request)
-                chunks, columns = iter([spans] if len(spans) else []), SPAN
-            elif request.ladders:
-                chunks, columns = store.ladders(request.symbol, request.start, request.end), LEVEL
-            else:
-                chunks = store.chunks(
-                    request.symbol, seconds, _start(request, anchor), request.end,
-                    include_partial=request.include_partial,
-                )  # fmt: skip
-                if (size := store.contract_size(request.symbol)) is not None:
-                    chunks, columns = _with_contracts(chunks, size), CONTRACTS
-                if anchor is not None:
-                    columns = np.dtype([*_fields(columns), ("delta", "<f8"), ("cvd", "<f8")])
-                    chunks = _with_delta(chunks, columns, anchor, store, request.symbol)
-        except KeyError as error:
-            raise UsageError(error.args[0]) from None
+        if request.symbol not in (there := store.symbols()):
+            raise not_stored(request.symbol, there, storage)
+        columns = CANDLE
+        if request.states:
+            spans = _states(store, request)
+            chunks, columns = iter([spans] if len(spans) else []), SPAN
+        elif request.ladders:
+            chunks, columns = store.ladders(request.symbol, request.start, request.end), LEVEL
+        else:
+            chunks = store.chunks(
+                request.symbol, seconds, _start(request, anchor), request.end,
+                include_partial=request.include_partial,
+            )  # fmt: skip
+            if (size := store.contract_size(request.symbol)) is not None:
+                chunks, columns = _with_contracts(chunks, size), CONTRACTS
+            if anchor is not None:
+                columns = np.dtype([*_fields(columns), ("delta", "<f8"), ("cvd", "<f8")])
+                chunks = _with_delta(chunks, columns, anchor, store, request.symbol)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DamagedDayWarning)  # named below, in one line
             if request.output is None:
-                write(sys.stdout.buffer, chunks, columns, request)
+                if not write(sys.stdout.buffer, chunks, columns, request):
+                    _report_nothing(storage, request)
                 return _damage(store, request)
             with _file(request.output) as target:
                 count = write(target, chunks, columns, request)
@@ -120,8 +128,39 @@ def run(storage: Path, request: ExportRequest) -> int:
     about = f"{request.symbol} {request.timeframe}"
     typer.echo(f"wrote {plural(count, what)} of {about} to {request.output}", err=True)
     if not count:
-        typer.echo(_NO_LADDERS if request.ladders else _stored_range(storage, request), err=True)
+        _report_nothing(storage, request)
     return damaged
+
+
+def _report_nothing(storage: Path, request: ExportRequest) -> None:
+    """Report why nothing was written but a head."""
+    typer.echo(_NO_LADDERS if request.ladders else stored_range(storage, request), err=True)
+
+
+def form_of(stated: str | None, output: Path | None) -> str:
+    """Decides what is written: what was asked for, else what the name of the file ends in, else CSV.
+
+    Args:
+        stated: by ``--format``; None where it is not given.
+        output: the file; None for standard output.
+
+    Returns:
+        The form.
+
+    Raises:
+        UsageError: the name of the file is that of another form.
+    """
+    ending = "" if output is None else output.suffix.lower()
+    named = _ENDINGS.get(ending)
+    if named is not None and stated in (None, named):
+        return named
+    if named is None and ending not in _OTHER_ENDINGS | ({".json"} if stated != "jsonl" else set()):
+        return stated or "csv"
+    if stated is not None:
+        raise UsageError(f"{output} is not the name of a file of --format {stated}: name it .{stated}")
+    raise UsageError(
+        f"{output}: {ending} is not written: name the file .csv, .jsonl (one object a line) or .parquet"
+    )
 
 
 def check_request(request: ExportRequest) -> None:
@@ -178,7 +217,16 @@ def _damage(store: CandleStore, request: ExportRequest) -> int:
     return report_damaged_days({request.symbol: days} if days else {})
 
 
-def _stored_range(storage: Path, request: ExportRequest) -> str:
+def stored_range(storage: Path, request: ExportRequest) -> str:
+    """Names what is stored of a symbol, where nothing was found.
+
+    Args:
+        storage: folder of the store.
+        request: of a stored symbol.
+
+    Returns:
+        A line for people.
+    """
     from tui_feeder.time_format import format_minute
 
     with open_store(storage) as store:
@@ -322,7 +370,7 @@ def _pyarrow() -> Any:  # noqa: ANN401 - a module that need not be installed
         import pyarrow
     except ImportError:
         raise UsageError(
-            "--format parquet needs pyarrow: pip install 'feeder-tui[parquet]', or use csv or jsonl"
+            "parquet needs pyarrow: pip install 'feeder-tui[parquet]', or use csv or jsonl"
         ) from None
     return pyarrow
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tui_feeder.commands.formatting import shorten
 from tui_feeder.config import LoadedConfig
@@ -39,11 +40,25 @@ def stored_symbols(store: Store, names: Sequence[str] | None, *, gone: bool = Fa
     for name in map(without_usual_market, names):
         found = matching([name], there)
         if found == [name] and name not in there:
-            near = closest(name, there)
-            hint = f"did you mean {near}?" if near else f"it holds {shorten(there)}"
-            raise UsageError(f"no candles of {name} in {store.path}: {hint}")
+            raise not_stored(name, there, store.path)
         chosen.update(dict.fromkeys(found))
     return list(chosen)
+
+
+def not_stored(name: str, there: Sequence[str], path: Path) -> UsageError:
+    """Describes a name that is not stored.
+
+    Args:
+        name: what was asked for.
+        there: the stored symbols.
+        path: folder of the store.
+
+    Returns:
+        The error, with the symbol that was probably meant, or else what is stored.
+    """
+    near = closest(name, there)
+    hint = f"did you mean {near}?" if near else f"it holds {shorten(there)}" if there else "it holds nothing"
+    return UsageError(f"no candles of {name} in {path}: {hint}")
 
 
 def configured_symbols(loaded: LoadedConfig, there: Sequence[str]) -> list[str]:

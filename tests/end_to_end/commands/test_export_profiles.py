@@ -111,7 +111,7 @@ def test_parquet_has_the_same_columns(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--symbol", "NOPE", "--profile", "rows"), "the store holds BTCUSDT"),
+        (("--symbol", "NOPE", "--profile", "rows"), "it holds BTCUSDT"),
         (("--symbol", "BTCUSDT", "--profile", "rows", "--states"), "--profile goes without --states"),
         (("--symbol", "A,B", "--profile", "rows"), "export writes one symbol"),
     ],

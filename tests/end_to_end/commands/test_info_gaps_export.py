@@ -198,6 +198,41 @@ def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows
     file.unlink()
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "first"),
+    [
+        ("x.jsonl", (), b'{"open_time":'), ("X.NDJSON", (), b'{"open_time":'), ("x.csv", (), b"open_time,"),
+        ("x.json", ("--format", "jsonl"), b'{"open_time":'), ("x.txt", (), b"open_time,"),
+        ("x.parquet", (), b"PAR1"), ("x.parquet", ("--profile", "rows"), b"PAR1"),
+    ],
+)  # fmt: skip
+def test_the_name_of_the_file_says_what_is_written(
+    folder: Path, tmp_path: Path, name: str, arguments: tuple[str, ...], first: bytes
+) -> None:
+    if first == b"PAR1":
+        pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+    file = tmp_path / name
+    done = command("export", "--symbol", "BTCUSDT", "--to", "2026-01-02", "-o", file, *arguments, cwd=folder)
+    assert done.code == 0, done.err
+    assert file.read_bytes().startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--ladders",), "no trades of this symbol and range are stored"),
+        (("--from", "2026-03-01"), "stored are 2026-01-01"),
+        (("--from", "2026-03-01", "--profile", "rows"), "no rows in this range; stored are 2026-01-01"),
+    ],
+)
+def test_an_export_of_nothing_says_so_beside_the_head(
+    folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = command("export", "--symbol", "BTCUSDT", *arguments, cwd=folder)
+    assert (done.code, done.out.count("\n")) == (0, 1)
+    assert message in done.err
+
+
 def moment(minute: int) -> int:
     return MIDNIGHT + minute * MINUTE_MS
 
@@ -268,7 +303,14 @@ def test_bars_that_lack_minutes_are_left_out_unless_asked_for(folder: Path, rows
     ("arguments", "code", "message"),
     [
         (("export", "--symbol", "BTCUSDT,ETHUSDT"), 2, "export writes one symbol"),
-        (("export", "--symbol", "BTCUSD"), 2, "it holds BTCUSDT, 币安人生USDT"),
+        (("export", "--symbol", "BTCUSD"), 2, "did you mean BTCUSDT?"),
+        (("export", "--symbol", "btcusdt", "--ladders"), 2, "did you mean BTCUSDT?"),
+        (("export", "--symbol", "BTCUST", "--profile", "rows"), 2, "did you mean BTCUSDT?"),
+        (("export", "--symbol", "NOPE"), 2, "it holds BTCUSDT, 币安人生USDT"),
+        (("export", "--symbol", "BTCUSDT", "-o", "x.xlsx"), 2, "name the file .csv, .jsonl"),
+        (("export", "--symbol", "BTCUSDT", "-o", "x.json"), 2, "name the file .csv, .jsonl"),
+        (("export", "--symbol", "BTCUSDT", "-o", "x.parquet", "--format", "csv"), 2, "name it .csv"),
+        (("export", "--symbol", "BTCUSDT", "-o", "x.csv.gz", "--format", "csv"), 2, "name it .csv"),
         (("export", "--symbol", "BTCUSDT", "--timeframe", "7m"), 2, "'7m' is not a timeframe"),
         (("export", "--symbol", "BTCUSDT", "--to", "yesterday"), 2, "--to: 'yesterday' is not a time"),
         (("export", "--symbol", "BTCUSDT", "-o", "none/x.csv"), 1, "none/x.csv cannot be written"),
