@@ -9,7 +9,9 @@ from functools import partial
 from tui_feeder.monitor import (
     DAY_MS,
     MINUTE_MS,
+    PATIENCE_SECONDS,
     ConfiguredValue,
+    ProfileView,
     Snapshot,
     SymbolView,
     TimeframeView,
@@ -34,7 +36,7 @@ from tui_feeder.widgets.sheet import Sheet
 #: Minutes by source in ``[start, end)`` as of the last closed minute.
 Sources = Callable[[int, int, int | None], Mapping[str, int]]
 
-_NAME, _VALUE = 10, 12  # cells
+_NAME, _VALUE = 10, 13  # cells
 _ORIGIN = 16
 _RULES = {"closes_vs_ema": "its last two closes against e{slow}", "ema_cross": "e{fast} against e{slow}"}
 _PLACES = {"hi": "above the value area", "in": "inside the value area", "lo": "below the value area"}
@@ -62,6 +64,15 @@ def origins_sheet(host: ScreenHost) -> Sheet:
             read[key] = host.monitor.sources(symbol, start, end)
         return read[key]
 
+    profiles: dict[object, ProfileView | None] = {}
+
+    def profile(view: SymbolView) -> ProfileView | None:
+        key = (view.last_closed, view.stored)  # an attached feeder answers a moment later
+        if profiles.get(key) is None:
+            profiles.clear()
+            profiles[key] = host.monitor.profile(symbol, patience=PATIENCE_SECONDS)
+        return profiles[key]
+
     stored: list[object] = []  # the state of the store that ``read`` belongs to
 
     def lines() -> list[list[Part]]:
@@ -71,13 +82,15 @@ def origins_sheet(host: ScreenHost) -> Sheet:
         if stored != [now.stored]:
             stored[:] = [now.stored]
             read.clear()
-        rule = next((c.value for c in host.configuration if c.key == "technical_analysis.trend_rule"), "")
+        configured = {c.key: c.value.strip('"') for c in host.configuration}
+        rule = configured.get("technical_analysis.trend_rule", "")
         zone = host.palette.zone
         rows = _live(now, host.snapshot, zone)
-        rows += _trends(now, host.snapshot, rule.strip('"'), host.palette.glyphs, zone)
+        rows += _trends(now, host.snapshot, rule, host.palette.glyphs, zone)
         rows += _scanned(now, zone)
         rows += _indicators(now, host.snapshot, host.timeframe, zone)
-        rows += _profile(now, zone)
+        of_trades = now.poc is not None and configured.get("volume_profile.source") != "candles"
+        rows += _profile(now, profile(now) if of_trades else None, zone)
         rows += _minutes(now, host.timeframe, sources, zone)
         return rows
 
@@ -185,7 +198,7 @@ def _indicators(
     return rows
 
 
-def _profile(view: SymbolView, zone: tzinfo | None) -> list[list[Part]]:
+def _profile(view: SymbolView, profile: ProfileView | None, zone: tzinfo | None) -> list[list[Part]]:
     if view.poc is None:
         return [_line("POC VWAP", cells.UNKNOWN, "no profile yet")]
     closed = view.last_closed or 0
@@ -194,15 +207,26 @@ def _profile(view: SymbolView, zone: tzinfo | None) -> list[list[Part]]:
         what, _, remedy = view.profile_note.partition(": ")
         note = [_line("rows", "!", what, Role.WARN), _line("", "", remedy)]
     label = cells.zone_text(closed, zone).removeprefix("Z")
-    day = f"1m candles of {cells.date_text(closed)} UTC up to {cells.clock_text(closed, zone=zone)}{label}"
+    day = f"{cells.date_text(closed)} UTC up to {cells.clock_text(closed, zone=zone)}{label}"
     place = value_position(view)
     return [
-        _line("POC", cells.price_text(view.poc, view.price_decimals), f"price row of most volume; {day}"),
+        _line("POC", cells.price_text(view.poc, view.price_decimals),
+              f"price row of most volume; {_basis(profile)} of {day}"),
         _line("VWAP", cells.price_text(view.vwap, view.price_decimals), "quote volume / volume of the same"),
         _line("VA", place or cells.UNKNOWN, f"{cells.price_text(view.val, view.price_decimals)} to "
               f"{cells.price_text(view.vah, view.price_decimals)}, price {_PLACES.get(place or '', '')}"),
         *note,
     ]  # fmt: skip
+
+
+def _basis(profile: ProfileView | None) -> str:
+    """What a profile is made of, and the share of each."""
+    if profile is None or profile.bought is None or not profile.known_share:
+        return "1m candles"
+    known = cells.known_text(profile.exact_share, profile.known_share)
+    if known == "exact":
+        return "trades, exact,"
+    return f"trades for {known} of the volume, 1m candles for the rest,"
 
 
 def _minutes(view: SymbolView, timeframe: int, sources: Sources, zone: tzinfo | None) -> list[list[Part]]:
@@ -229,7 +253,7 @@ def _counted(name: str, wanted: int, found: Mapping[str, int]) -> list[Part]:
     there = sum(found.values())
     text = ", ".join(f"{count:,} {source}" for source, count in found.items()) or "not known"
     lacking = f"{wanted - there:,} missing" if found and there < wanted else ""
-    return _line(name, f"{there:,}/{wanted:,} min", f"from {text}" if found else text, mark=lacking)
+    return _line(name, f"{there:,}/{wanted:,}", f"minutes from {text}" if found else text, mark=lacking)
 
 
 def configuration_list(host: ScreenHost) -> Popup:

@@ -184,7 +184,7 @@ def _timeframe(
         parts.append((f"; {indicator.title} {indicator.period} ", Role.MUTED))
         parts.append((cells.price_text(value, digits, 24), Role.STRONG))
         if indicator.on_price and value and view.price is not None:
-            parts.append((f" ({_change((view.price - value) / value * 100)})", Role.TEXT))
+            parts.append((f" (price {_change((view.price - value) / value * 100)} from it)", Role.TEXT))
     if state.warming:
         parts.append(("; ~ warming up: an indicator has not converged, or lacks bars", Role.WARN))
     if state.bars_lacking:

@@ -46,7 +46,7 @@ from tui_feeder.widgets.chart_tools import ChartTools
 from tui_feeder.widgets.comparison import aligned_closes, basis_pair, first_common, rescaled
 from tui_feeder.widgets.delta_pane import DeltaPane
 from tui_feeder.widgets.histogram import paint_profile, profile_levels
-from tui_feeder.widgets.lines import EMA_ROLES, chart_title, unread_text
+from tui_feeder.widgets.lines import EMA_ROLES, BarInSight, chart_title, unread_text
 from tui_feeder.widgets.palette import Palette, Part, Role
 from tui_feeder.widgets.panel import JoinedStrips
 from tui_feeder.widgets.read_out import BarValues, bar_groups, closed_bar, flowed, labelled, number_or_none
@@ -196,12 +196,16 @@ class Chart:
     ) -> Strip:
         """The title, written again when a bar completes or something else of it changes."""
         width, state = size.width + size.profile, timeframe_of(view, timeframe)
+        newest = None
+        if self.end is not None and len(self.bars):
+            emas = tuple((line.name, number_or_none(line.values[-1])) for line in self.lines)
+            newest = BarInSight(int(self.bars["open_time"][-1]), emas)
         key = (view.symbol, state, self.end, width, id(palette), view.profile_note, view.price_decimals,
-               view.state, self.log, self.compared)  # fmt: skip
+               view.state, self.log, self.compared, newest)  # fmt: skip
         if key != self._titled[0]:
             how = [f"vs {self.compared}"] if self.compared is not None else []
             how += ["log scale"] if self.log else []
-            title = chart_title(snapshot, view, timeframe, self.end, width, palette, ", ".join(how))
+            title = chart_title(snapshot, view, timeframe, self.end, width, palette, ", ".join(how), newest)
             self._titled = key, title
         return self._titled[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from operator import attrgetter
 
@@ -422,6 +423,14 @@ def _news(snapshot: Snapshot, zone: tzinfo | None, any_age: bool = False) -> lis
     return []
 
 
+@dataclass(frozen=True, slots=True)
+class BarInSight:
+    """A bar of a chart, for its title."""
+
+    time: int  # open time, ms
+    emas: tuple[tuple[str, float | None], ...]  # name and value of each line, the fast one first
+
+
 def chart_title(
     snapshot: Snapshot,
     view: SymbolView,
@@ -430,8 +439,11 @@ def chart_title(
     width: int,
     palette: Palette,
     how: str = "",
+    newest: BarInSight | None = None,
 ) -> Strip:
     """Paints the line over a chart: symbol, timeframe, trend and EMAs with their bar.
+
+    Of a stretch of the past it has the EMAs of the newest bar in sight, no trend.
 
     Args:
         snapshot: the newest one.
@@ -441,6 +453,7 @@ def chart_title(
         width: cells.
         palette: styles and symbols.
         how: what is special about the chart, such as its scale.
+        newest: bar in sight, where the stretch is not the present; None where it has none.
 
     Returns:
         One strip.
@@ -456,7 +469,16 @@ def chart_title(
         until = f"{cells.date_text(end, palette.zone)} {cells.clock_text(end, zone=palette.zone)}"
         parts.append((f"up to {until} ", Role.WARN))
     state = timeframe_of(view, timeframe)
-    if state is not None and state.trend is not None and state.bar_time is not None:
+    glyphs = palette.glyphs
+    if end is not None:
+        if newest is not None:
+            when = cells.clock_text(newest.time, zone=palette.zone)
+            if cells.date_text(newest.time, palette.zone) != cells.date_text(end - 1, palette.zone):
+                when = cells.moment_text(newest.time, palette.zone)
+            parts.append((f" bar of {when} ", Role.MUTED))
+            for (name, value), role, sign in zip(newest.emas, EMA_ROLES, glyphs.dots, strict=False):
+                parts.append(_ema_part(name, value, role, sign, view, glyphs))
+    elif state is not None and state.trend is not None and state.bar_time is not None:
         sign, role = {
             "Buy": (palette.glyphs.buy, Role.UP),
             "Sell": (palette.glyphs.sell, Role.DOWN),
@@ -466,11 +488,8 @@ def chart_title(
             (f"bar of {cells.clock_text(state.bar_time, zone=palette.zone)} ", Role.MUTED),
         ]
         drawn = [pair for pair in snapshot.values_of(state) if pair[0].kind == "ema"]
-        glyphs = palette.glyphs
         for (indicator, value), role, sign in zip(drawn, EMA_ROLES, glyphs.dots, strict=False):
-            text = cells.price_text(value, view.price_decimals, 10)
-            drawn_as = "" if glyphs.braille else f" {sign}"
-            parts.append((f"{drawn_as} {indicator.label} {text}", role if value is not None else Role.MUTED))
+            parts.append(_ema_part(indicator.label, value, role, sign, view, glyphs))
         marks = ("warming~" if state.warming else "", "partial*" if state.partial else "")
         parts.append((" " + " ".join(filter(None, marks)), Role.PARTIAL if state.partial else Role.WARN))
     if view.profile_note:
@@ -480,6 +499,14 @@ def chart_title(
         note = next((form for form in forms if cell_len(form) + 3 <= room), forms[-1])
         parts.append((f" ! {note}", Role.WARN))
     return palette.strip([*whole(parts, width - 1), (" ", Role.TEXT)], width, fill=(rule, Role.FAINT))
+
+
+def _ema_part(
+    name: str, value: float | None, role: Role, sign: str, view: SymbolView, glyphs: Glyphs
+) -> Part:
+    text = cells.price_text(value, view.price_decimals, 10)
+    drawn_as = "" if glyphs.braille else f" {sign}"
+    return f"{drawn_as} {name} {text}", role if value is not None else Role.MUTED
 
 
 def key_line(keys: Sequence[tuple[str, str]], width: int) -> list[Part]:

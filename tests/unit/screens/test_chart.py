@@ -11,6 +11,7 @@ from screens import app_of, palette_of, settled, text_of
 
 from tui_feeder.monitor import FormingView, Rows, SymbolView
 from tui_feeder.screens.chart import ChartScreen
+from tui_feeder.widgets import cells
 from tui_feeder.widgets.chart import Chart, ChartSize, ChartStrips
 
 HOUR = 3_600_000
@@ -82,6 +83,24 @@ def test_a_chart_follows_pans_back_to_the_first_bar_and_returns() -> None:
         one.look()
     assert one.chart.following
     assert one.shown()[1] == NEWEST
+
+
+@pytest.mark.parametrize("glyphs", ["braille", "ascii"])
+def test_the_title_of_a_past_stretch_has_the_newest_bar_in_sight(glyphs: str) -> None:
+    one = Looking(ChartSize(100, 26, 20, 3))
+    one.look()
+    one.chart.pan(-0.5, one.first)
+    painted = one.chart.paint(one.monitor.snapshot(), one.view, 3_600, one.size, palette_of(glyphs))
+    time = one.shown()[1]
+    title = painted.title[0].text
+    assert f"up to {cells.date_text(time + HOUR)} {cells.clock_text(time + HOUR)}" in title
+    assert f"bar of {cells.clock_text(time)} " in title
+    for line in one.chart.lines:
+        assert f"{line.name} {line.values[-1]:.2f}" in title
+    assert "~" not in title
+    one.chart.follow()
+    one.look()
+    assert f"bar of {cells.clock_text(NEWEST)}" in one.look().title[0].text
 
 
 def test_the_crosshair_moves_bar_by_bar_and_takes_the_chart_along_at_its_ends() -> None:

@@ -43,7 +43,8 @@ async def test_a_symbol_is_shown_with_everything_known_of_it() -> None:
     for known in (
         "state live", "price 60123.40 1 min -0.05% 24 h +1.53%", "minute 14:03 in progress: O 60123.40",
         "24 h 54108.87 to 61032.53, 12.80% of the low; volume 402M (quote asset)",
-        "1h ▲ Buy since 02-03 11:00 (3h); bar 02-03 13:00 closed at 60123.40; EMA 21 57839.24 (+3.95%)",
+        "1h ▲ Buy since 02-03 11:00 (3h); bar 02-03 13:00 closed at 60123.40; EMA 21 57839.24 "
+        "(price +3.95% from it)",
         "alignment +3 of 5; no trend has changed for 18m", "POC 55800.00 +7.75%", "VWAP 58382.48",
         "profile 843 minutes, volume 1.5k (base asset), 118 rows of 50", "largest 55800.00 2.3%",
         "RVOL 3.4", "q25 q50 q75 q90 of a minute", "taker buy 1 2 4.50 9.25 base asset",

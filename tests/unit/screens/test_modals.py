@@ -57,9 +57,9 @@ async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_la
         assert "partial*" not in line_of(lines, "trend 4h")
         assert "closes of 1h bars up to 13:00  warming~" in line_of(lines, "e89 1h")
         assert "1m candles of 2026-02-03 UTC up to 14:02" in line_of(lines, "POC")
-        assert "60/60 min" in line_of(lines, "bar 13:00")
-        assert "from 57 REST, 3 stream" in line_of(lines, "bar 13:00")
-        assert "843/843 min" in line_of(lines, "today")
+        assert "60/60 " in line_of(lines, "bar 13:00")
+        assert "minutes from 57 REST, 3 stream" in line_of(lines, "bar 13:00")
+        assert "843/843 " in line_of(lines, "today")
         assert line_of(lines, "revised").split()[2] == "7"
         asked = monitor.calls.count("sources BTCUSDT")
         app.tick()
@@ -71,6 +71,33 @@ async def test_w_tells_where_every_value_of_the_symbol_comes_from_and_what_it_la
         assert monitor.calls.count("sources BTCUSDT") == asked + 2
         await pilot.press("x")
         assert "come from" not in "\n".join(await settled(pilot))
+
+
+@pytest.mark.parametrize(
+    ("exact", "known", "basis"),
+    [
+        (0.0, 0.0, "volume; 1m candles of 2026-02-03 UTC up to 23:58"),
+        (0.0, 0.06, "volume; trades for 6 % of the volume, 1m candles for the rest, of 2026-02-03 UTC"),
+        (1.0, 1.0, "volume; trades, exact, of 2026-02-03 UTC up to 23:58"),
+    ],
+)
+async def test_w_has_what_the_profile_is_made_of_and_its_minutes_whole(
+    exact: float, known: float, basis: str
+) -> None:
+    monitor = FakeMonitor(2)
+    last = NOON - NOON % 86_400_000 + 86_400_000 - 2 * MINUTE
+    monitor.change("BTCUSDT", last_closed=last)
+    made = monitor.profile("BTCUSDT")
+    assert made is not None
+    profile = replace(made, exact_share=exact, known_share=known)
+    monitor.profile = lambda symbol, day=None, patience=None: profile
+    monitor.sources = lambda symbol, start, end: {"REST": (end - start) // MINUTE}
+    app = configured_app(monitor)
+    async with app.run_test(size=(80, 40)) as pilot:
+        await pilot.press("w")
+        lines = await settled(pilot)
+        assert basis in words(lines)
+        assert "1,439/1,439 minutes from 1,439 REST" in " ".join(line_of(lines, "today").split())
 
 
 @pytest.mark.parametrize("row", some_of(range(9), every=2))
