@@ -140,14 +140,20 @@ async def http_port(loaded: LoadedConfig) -> Finding:
         open_listener(host, port).close()
     except ServiceError as error:
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        text = str(error).partition(": set ")[0]
         if await _feeder_answers(url):
-            return Finding("http", "ok", f"{url} is served by a feeder that runs")
+            if _holder(loaded.config.application.storage_path / "engine.lock"):
+                served = f"{url} is served by a feeder that runs; a second one needs another port"
+                return Finding("http", "ok", served)
+            text = (
+                f"{url} is served by a feeder of another store: a run with this configuration does not get it"
+            )
         # With the default port a run goes on without the service; with one that was set it does not start.
         state: State = "fail" if settings.stated else "warn"
         remedy = (
             f"set {PORT_KEY} to another, or to 0 for none; service.http_host is an address of this machine"
         )
-        return Finding("http", state, str(error).partition(": set ")[0], remedy)
+        return Finding("http", state, text, remedy)
     return Finding("http", "ok", f"port {port} of {host} is free")
 
 

@@ -33,7 +33,7 @@ def serve(
             metavar="NAME",
         ),
     ] = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Where no feeder runs, start a demo.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Start a demo, where no feeder runs.")] = False,
     config: ConfigOption = None,
     storage: StorageOption = None,
     symbols: SymbolsOption = None,
@@ -41,7 +41,7 @@ def serve(
     """Show the screens in a web browser.
 
     Each page is a client of the running feeder. Where none runs, one is started without a screen, with
-    --demo, --config, --storage and --symbols, and stopped at the end.
+    --demo, --config, --storage and --symbols, and stopped at the end; where one runs, these are refused.
 
     For example:
 

@@ -62,23 +62,23 @@ def run(
         port: to listen at.
         allowed_hosts: names that pages may be asked under beside this machine's.
         own: options of a feeder that is started; refused where one runs.
-        demo: the one that is started where none runs is a demo.
+        demo: the feeder that is started is a demo; refused where one runs, like ``own``.
 
     Returns:
         The exit code.
 
     Raises:
         SocketError: there is more than one feeder to choose from, or none at ``socket``.
-        UsageError: ``own`` has options and a feeder runs, or the one started for it has ended or takes too
-            long.
+        UsageError: options of a feeder to be started are given and one runs, or the one started for it has
+            ended or takes too long.
     """
-    with _running_feeder(socket, own, demo) as path:
+    with _running_feeder(socket, [*(["--demo"] if demo else []), *own]) as path:
         asyncio.run(Pages(path, host, port, allowed_hosts).run())
     return 0
 
 
 @contextlib.contextmanager
-def _running_feeder(socket: Path | None, own: list[str], demo: bool) -> Iterator[Path]:
+def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
     """The feeder that runs, or one started without a screen for as long as this lasts."""
     if socket is not None or running_sockets():
         path = choose_socket(socket)
@@ -93,7 +93,7 @@ def _running_feeder(socket: Path | None, own: list[str], demo: bool) -> Iterator
     # Until the pages handle the signal: it would end this process and leave the feeder behind.
     signal.signal(signal.SIGTERM, _exit_cleanly)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tui_feeder", "--no-ui", *(["--demo"] if demo else []), *own],
+        [sys.executable, "-m", "tui_feeder", "--no-ui", *own],
         stdin=subprocess.DEVNULL,
     )
     try:

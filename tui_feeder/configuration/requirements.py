@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tui_feeder.configuration.problems import Problem
 from tui_feeder.configuration.reading import LoadedConfig
 from tui_feeder.configuration.sections import Config
+from tui_feeder.paths import FolderError, expand_user, runtime_folder
 
 
 class Requirement(NamedTuple):
@@ -57,6 +58,7 @@ def unmet_requirements(config: Config) -> list[Requirement]:
         *(_packages("trades.symbols", "cramjam") if config.trades.symbols else ()),
         *_proof(config),
         *_folders(config),
+        *_socket(config),
         *_program(config),
     ]
 
@@ -113,6 +115,29 @@ def _folders(config: Config) -> Iterator[Requirement]:
     yield from _folder("application.storage_path", config.application.storage_path)
     if config.service.log_file is not None:
         yield from _folder("service.log_file", config.service.log_file.parent)
+
+
+def _socket(config: Config) -> Iterator[Requirement]:
+    """A folder that is there, for the socket; that of ``auto`` is made by the run."""
+    key, stated = "service.socket", config.service.socket
+    if stated in ("auto", "off"):
+        return
+    try:
+        path = expand_user(stated)
+        if path.parent == runtime_folder():
+            return
+        there, usable = path.parent.is_dir(), os.access(path.parent, os.W_OK | os.X_OK)
+    except (FolderError, OSError) as error:
+        yield Requirement(key, f"{stated} cannot be used: {error}", "name another", False)
+        return
+    if not there:
+        yield Requirement(
+            key, f"{stated}: there is no folder {path.parent}", "make it, or name another socket", False
+        )
+    elif not usable:
+        yield Requirement(
+            key, f"{stated}: {path.parent} cannot be written", "check its owner and mode", False
+        )
 
 
 def _program(config: Config) -> Iterator[Requirement]:

@@ -270,9 +270,18 @@ async def test_a_port_that_a_running_feeder_serves_is_well(tmp_path: Path) -> No
     async with exchange_now() as exchange:
         async with serving(configured(exchange, SYMBOLS), tmp_path / "store") as feeder:
             number = feeder.service.address[1]
-            _, found = await looked_at(exchange, tmp_path, FEEDER_APPLICATION__HEALTH_SERVER_PORT=str(number))
+            port = {"FEEDER_APPLICATION__HEALTH_SERVER_PORT": str(number)}
+            own = {"FEEDER_APPLICATION__STORAGE_PATH": str(tmp_path / "store")}
+            _, found = await looked_at(exchange, tmp_path, **port, **own)
+            _, other = await looked_at(exchange, tmp_path, **port)
         assert found["http"]["state"] == "ok"
-        assert found["http"]["text"] == f"http://127.0.0.1:{number} is served by a feeder that runs"
+        url = f"http://127.0.0.1:{number}"
+        assert (
+            found["http"]["text"] == f"{url} is served by a feeder that runs; a second one needs another port"
+        )
+        assert other["http"]["state"] == "fail"  # the port is set: a run does not start without it
+        assert other["http"]["text"].startswith(f"{url} is served by a feeder of another store")
+        assert "set application.health_server_port to another" in other["http"]["remedy"]
 
 
 async def test_each_market_that_is_used_is_tried(tmp_path: Path) -> None:

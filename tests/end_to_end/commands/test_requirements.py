@@ -137,3 +137,15 @@ def test_what_is_not_enabled_is_not_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split() == ["set()"], done.stderr
+
+
+def test_a_socket_whose_folder_is_not_there_is_found_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[service]\nsocket = "{tmp_path}/none/x.sock"\n')
+    done = command("config", "check", cwd=tmp_path)
+    assert done.code == 2
+    assert "config.toml:2: service.socket" in done.err
+    assert f"there is no folder {tmp_path}/none" in done.err
+    (tmp_path / "file").touch()
+    [(key, message)] = said(Config(service=Service(socket=f"{tmp_path}/file/x.sock")))
+    assert (key, message.endswith(f"there is no folder {tmp_path}/file")) == ("service.socket", True)
+    assert said(Config(service=Service(socket=f"{tmp_path}/x.sock"))) == []

@@ -162,12 +162,22 @@ async def test_a_real_browser_shows_the_screens_and_takes_keys(tmp_path: Path, s
         assert picture.startswith(b"\x89PNG")
 
 
-def test_options_of_a_feeder_that_is_started_are_refused_where_one_runs(short_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("own", "demo", "named"),
+    [
+        (["--storage", "candles"], False, "--storage candles"),
+        ([], True, "--demo"),
+        (["--symbols", "BTCUSDT"], True, "--demo --symbols BTCUSDT"),
+    ],
+)
+def test_options_of_a_feeder_that_is_started_are_refused_where_one_runs(
+    short_path: Path, own: list[str], demo: bool, named: str
+) -> None:
     from tui_feeder.commands import serve_run  # imports textual-serve
 
     path = short_path / "feeder.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as feeder:
         feeder.bind(str(path))
         feeder.listen()
-        with pytest.raises(UsageError, match="--storage candles: has no effect on the feeder that runs at"):
-            serve_run.run(path, "127.0.0.1", 8000, (), ["--storage", "candles"], demo=False)
+        with pytest.raises(UsageError, match=f"^{named}: has no effect on the feeder that runs at"):
+            serve_run.run(path, "127.0.0.1", 8000, (), own, demo=demo)
