@@ -37,6 +37,8 @@ SCREENS = {
     "2-delta": "2 d",
     "2-levels": "2 n",
     "2-marks": "2 shift+left shift+left m shift+right right right right m end",
+    "2-composite-of-days": "2 right_square_bracket right_square_bracket right_square_bracket "
+    "shift+left shift+left m shift+right right right right m end",
     "3-profile": "3",
     "4-gaps": "4",
     "4-data": "4 d",
