@@ -1,8 +1,8 @@
 """The whole configuration, typed, with the origin of every value.
 
-Who reads a whole configuration imports it from here: the sections as frozen values, :func:`load` and
+What reads a whole configuration imports it from here: the sections as frozen values, :func:`load` and
 :func:`find_config` to read them from file, environment and flags, :func:`render`, :func:`example` and
-:func:`init_file` to show and write them. Who is given one section imports it of ``configuration.sections``.
+:func:`init_file` to show and write them. One section alone is at hand in ``configuration.sections`` too.
 """
 
 from __future__ import annotations
