@@ -349,6 +349,7 @@ class RulesView:
     rules: tuple[RuleView, ...] = ()
     file: str = ""  # path of the configuration that rules are written into; "" where they cannot be
     locked: str = ""  # why no rule can be changed here at all; "" where they can
+    cooldown_seconds: float = 300.0  # of rules that state none
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ _NUMBERS = {
     "delta": "delta",
     "seconds": "seconds",
 }
+#: Why a rule of the configuration stays as it is where no file is written into.
+_NOT_WRITTEN = "it is of the configuration, which is not written here: a new one can be kept in the store"
 _TEXTS = ("kind", "level", "quantile", "measure", "anchor")
 _NAME = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -81,6 +83,8 @@ def rules_list(host: ScreenHost) -> Popup:
         if not known.locked:
             edit = partial(_open_form, host, rule)
             delete = partial(_ask_to_delete, host, rule)
+        if _is_not_written(host, rule):
+            delete = partial(host.show_note, f"rule {rule.name} stays: {_NOT_WRITTEN}", 5.0)
         choices.append(Choice("!" if rule.fault else " ", _rule_line(rule), edit, on_delete=delete))
     text = [("", known.locked)] if known.locked else []
     foot = " esc " if known.locked else " enter changes, del deletes, esc "
@@ -175,6 +179,9 @@ def rule_form(host: ScreenHost, rule: RuleView | None) -> Form:
         except ValueError as fault:
             form.refuse(str(fault))
             return
+        if rule is not None and _is_not_written(host, rule):
+            form.refuse(f"cannot be changed: {_NOT_WRITTEN}")
+            return
         host.when_done(host.monitor.save_rule(made, "" if rule is None else rule.name), partial(done, made))
 
     def done(made: RuleView, fault: str) -> None:
@@ -194,7 +201,14 @@ def rule_form(host: ScreenHost, rule: RuleView | None) -> Form:
     )
     if rule is not None and rule.fault:
         form.refuse(f"not in force: {rule.fault}")
+    elif rule is not None and _is_not_written(host, rule):
+        form.refuse(f"cannot be changed: {_NOT_WRITTEN}")
     return form
+
+
+def _is_not_written(host: ScreenHost, rule: RuleView) -> bool:
+    """Whether the rule is of a configuration that rules are not written into, as in a demo."""
+    return rule.place == "configuration" and not host.snapshot.alert_rules.file
 
 
 def _view_of(snapshot: Snapshot, symbol: str) -> SymbolView | None:
@@ -254,7 +268,7 @@ def _fields(
         fields.append(FormField("seconds", "for", most=12, beside=_seconds_text(snapshot, view, kind)))
     if kind in ("price_cross", "ema_cross", "volume_above", "anchored_vwap_touch"):
         fields.append(FormField("hysteresis", "hysteresis", most=12, beside=_hysteresis_text(view, values)))
-    fields.append(FormField("cooldown", "cool-down", most=12, beside="s; empty: as configured"))
+    fields.append(FormField("cooldown", "cool-down", most=12, beside=f"s; empty: {known.cooldown_seconds:g}"))
     if not of_feeder:
         fields.append(FormField("symbols", "symbols", most=2_000, beside="names, patterns, ALL"))
     places: list[RulePlace] = [rule.place] if rule is not None else ["store"]

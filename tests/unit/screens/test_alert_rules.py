@@ -172,6 +172,23 @@ async def test_a_rule_that_is_saved_unchanged_is_the_same(rule: RuleView) -> Non
     assert replace(saved(monitor), fault=rule.fault) == rule
 
 
+async def test_a_rule_of_a_configuration_that_is_not_written_states_so_before_it_is_changed() -> None:
+    monitor = FakeMonitor(12)
+    monitor.rules = RulesView((replace(LINE, place="configuration"),), cooldown_seconds=45.0)
+    app = app_of(monitor)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("A", *"line", "enter")
+        text = " ".join("\n".join(await settled(pilot)).replace("│", " ").split())
+        assert "cannot be changed: it is of the configuration, which is not written" in text
+        assert "s; empty: 45" in text
+        await pilot.press("enter")
+        text = " ".join("\n".join(await settled(pilot)).replace("│", " ").split())
+        assert "cannot be changed: it is of the configuration" in text
+        await pilot.press("escape", "A", *"line", "delete")
+        assert "rule line stays: it is of the configuration" in (await settled(pilot))[-1]
+    assert not [call for call in monitor.calls if call.startswith(("save", "delete"))]
+
+
 async def test_where_rules_cannot_be_changed_the_list_tells_why() -> None:
     monitor = FakeMonitor(12)
     monitor.rules = RulesView((LINE,), locked="a replay changes no rules of alerts")

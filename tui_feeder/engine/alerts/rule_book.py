@@ -70,7 +70,8 @@ class RuleBook:
             except RuleError as error:
                 self._faults[name] = str(error)
             views.append(_view(name, table, "store", self._faults.get(name, "")))
-        self.view = RulesView(tuple(views), self.view.file)
+        every = config.alerts.cooldown_seconds
+        self.view = replace(self.view, rules=tuple(views), cooldown_seconds=every)
         self.rules = alert_rules(
             structs.replace(config, alerts=structs.replace(config.alerts, rules=in_force))
         )

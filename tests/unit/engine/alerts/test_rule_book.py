@@ -134,3 +134,11 @@ def test_a_rule_written_into_the_file_is_in_force_as_if_it_had_been_there(tmp_pa
     with pytest.raises(RuleError, match=r"correct the configuration first: .*config.toml:2: ui.colours"):
         file.save("more", PRICE)
     assert path.read_text() == "[ui]\ncolours = 1\n"
+
+
+def test_screens_are_given_the_cool_down_that_holds_where_a_rule_states_none(tmp_path: Path) -> None:
+    with book_at(tmp_path, replace(Config(), alerts=Alerts(cooldown_seconds=45.0))) as (book, _):
+        book.set_file(tmp_path / "config.toml")
+        assert book.view.cooldown_seconds == 45.0
+        book.configure(configured())
+        assert (book.view.cooldown_seconds, book.view.file) == (300.0, str(tmp_path / "config.toml"))
