@@ -446,6 +446,7 @@ class Snapshot:
     counters: Mapping[str, int] = field(default_factory=dict)
     weight_used: int = 0
     weight_limit: int = 0
+    weight_market: str = ""  # whose weight that is, of several markets the one nearest to its limit
     store_path: str = ""
     store_bytes: int = 0
     store_candles: int = 0

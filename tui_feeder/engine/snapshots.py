@@ -90,6 +90,7 @@ def take(engine: Engine, sequence: int) -> Snapshot:
         counters=counters,
         weight_used=exchange.weight_used,
         weight_limit=exchange.weight_limit,
+        weight_market=exchange.weight_market,
         store_path=str(engine.store.path),
         store_bytes=engine.store.file_bytes(),
         store_pausing=engine.store.pausing or "",

@@ -44,18 +44,18 @@ def breadth_of(views: Sequence[SymbolView], timeframe: int) -> Breadth:
     return Breadth(timeframe, counts["Buy"], counts["Neutral"], counts["Sell"], counts[None])
 
 
-def movers(views: Sequence[SymbolView]) -> tuple[tuple[str, float], ...]:
+def movers(views: Sequence[SymbolView]) -> tuple[str, ...]:
     """Finds the symbols that moved most in 24 h, whichever way.
 
     Args:
         views: of the symbols.
 
     Returns:
-        At most three short names with their change in percent, the largest first.
+        At most three names, that of the largest change first.
     """
     known = [(view.symbol, view.change_24h) for view in views if view.change_24h is not None]
     known.sort(key=lambda pair: -abs(pair[1]))
-    return tuple((short_name(name), change) for name, change in known[:_MOVERS])
+    return tuple(name for name, _ in known[:_MOVERS])
 
 
 def short_name(symbol: str) -> str:
@@ -107,12 +107,17 @@ def mover_parts(name: str, change: float) -> list[Part]:
 
 
 class MarketGroups:
-    """Breadth and movers as groups of the first line, counted anew every two seconds."""
+    """Breadth and movers as groups of the first line.
+
+    What is counted, and which symbols move most, is found anew every two seconds; how much they moved is
+    always what the snapshot has, as in the rows of the same screen.
+    """
 
     def __init__(self) -> None:
         self._key: object = None
         self._at = 0.0
-        self._groups: tuple[list[Part], ...] = ()
+        self._breadth: list[Part] = []
+        self._movers: tuple[str, ...] = ()
 
     def groups(self, snapshot: Snapshot, timeframe: int, glyphs: Glyphs) -> tuple[list[Part], ...]:
         """Writes both.
@@ -131,7 +136,13 @@ class MarketGroups:
             self._key, self._at = key, snapshot.taken_at
             views = snapshot.symbols
             known = any(view.timeframes for view in views)
-            breadth = breadth_parts(breadth_of(views, timeframe), glyphs)
-            moved = [mover_parts(name, change) for name, change in movers(views)]
-            self._groups = (breadth, *moved) if known else ()
-        return self._groups
+            self._breadth = breadth_parts(breadth_of(views, timeframe), glyphs) if known else []
+            self._movers = movers(views) if known else ()
+        if not self._breadth:
+            return ()
+        changes = {view.symbol: view.change_24h for view in snapshot.symbols if view.symbol in self._movers}
+        moved = ((name, changes.get(name)) for name in self._movers)
+        return (
+            self._breadth,
+            *(mover_parts(short_name(name), change) for name, change in moved if change is not None),
+        )

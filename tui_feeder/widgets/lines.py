@@ -98,7 +98,8 @@ def status_line(
     groups += moved
     if snapshot.weight_limit and snapshot.state != "lost":
         role = Role.WARN if snapshot.weight_used > 0.8 * snapshot.weight_limit else Role.MUTED
-        groups.append([(f"rest {snapshot.weight_used}/{snapshot.weight_limit}", role)])
+        of_market = f"{snapshot.weight_market} " if snapshot.weight_market else ""
+        groups.append([(f"rest {of_market}{snapshot.weight_used}/{snapshot.weight_limit}", role)])
     if snapshot.exchange:
         groups.append([(snapshot.exchange, Role.MUTED)])
     groups.append([(title, Role.MUTED)])

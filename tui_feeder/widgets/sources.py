@@ -313,6 +313,7 @@ def _rest(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]:
         lines.append([
             (cells.fit("  weight", 14), Role.TEXT), (_gauge(used / limit, palette), role),
             (f" {used:,} of {limit:,} in this minute", Role.TEXT),
+            (f" ({snapshot.weight_market})" if snapshot.weight_market else "", Role.MUTED),
         ])  # fmt: skip
     offset = snapshot.clock_offset_ms
     skew = f"{offset:+,.0f} ms"

@@ -443,6 +443,26 @@ def test_breadth_and_movers_have_their_place_before_what_is_well() -> None:
     assert f"lmdb ok │ {first} │" in wide
 
 
+def test_a_mover_has_the_change_of_its_row_in_every_snapshot() -> None:
+    monitor, groups, glyphs = FakeMonitor(4), MarketGroups(), GLYPHS["braille"]
+    name = max(monitor.views, key=lambda name: abs(monitor.views[name].change_24h or 0.0))
+    for change in (25.78, 25.63):
+        monitor.change(name, change_24h=change)
+        snapshot = replace(monitor.snapshot(), taken_at=100.0)
+        first = groups.groups(snapshot, 3_600, glyphs)[1]
+        assert first[1] == (cells.percent_text(change, 5), Role.UP)
+    monitor.change(name, change_24h=None)
+    snapshot = replace(monitor.snapshot(), taken_at=100.0)
+    assert len(groups.groups(snapshot, 3_600, glyphs)) == 3
+
+
+@pytest.mark.parametrize(("market", "text"), [("", "rest 61/2400"), ("spot", "rest spot 61/2400")])
+def test_of_several_markets_the_weight_is_that_of_one_with_its_name(market: str, text: str) -> None:
+    snapshot = replace(FakeMonitor(2).snapshot(), weight_market=market)
+    parts = status_line(snapshot, 2, False, "feeder-tui", 120, GLYPHS["braille"])
+    assert f"│ {text} │" in "".join(text for text, _ in parts)
+
+
 def test_news_that_has_no_room_is_left_out_and_no_number_of_it_cut() -> None:
     monitor = with_troubles(FakeMonitor(12))
     news = news_line(monitor.snapshot(), None, GLYPHS["braille"])

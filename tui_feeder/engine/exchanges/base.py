@@ -150,6 +150,8 @@ class ExchangeStatus:
     """How often a request waited for the next minute."""
     archive_files: int = 0
     archive_bytes: int = 0
+    weight_market: str = ""
+    """Whose weight it is, where several markets are in use: as signed days call it."""
 
 
 # --- archives ------------------------------------------------------------------------------------

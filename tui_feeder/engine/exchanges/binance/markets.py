@@ -98,8 +98,11 @@ class BinanceMarkets:
 
     def status(self) -> ExchangeStatus:
         """The markets in use together; of weight and troubles those of the one that is worst off."""
-        found = [self._markets[name].status() for name in self._used]
-        worst = max(found, key=lambda status: (status.state not in ("ok", "idle"), _share(status)))
+        statuses = {name: self._markets[name].status() for name in self._used}
+        found = list(statuses.values())
+        bad, worst = max(
+            statuses.items(), key=lambda item: (item[1].state not in ("ok", "idle"), _share(item[1]))
+        )
         return ExchangeStatus(
             worst.state,
             all(status.silenced for status in found),
@@ -111,6 +114,7 @@ class BinanceMarkets:
             worst.weight_waits,
             sum(status.archive_files for status in found),
             sum(status.archive_bytes for status in found),
+            self._markets[bad].facts("").name if len(found) > 1 else "",
         )
 
     async def sync_clock(self) -> Step:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -14,12 +15,14 @@ from tui_feeder.engine.exchanges.base import (
     Exchange,
     ExchangeStatus,
     Listings,
+    MarketFacts,
     Refusal,
     RestError,
     SymbolInfo,
 )
 from tui_feeder.engine.exchanges.binance.markets import BinanceMarkets
 from tui_feeder.engine.exchanges.binance.rest_budget import RequestBudget
+from tui_feeder.engine.exchanges.binance.usdm import USDM
 
 
 class MadeUpMarket:
@@ -31,7 +34,7 @@ class MadeUpMarket:
         self.refuses = False
         self.unpaused = asyncio.Event()
         self.unpaused.set()
-        self.asked = 0
+        self.asked = self.used = 0
 
     async def listings(self, wanted: Sequence[str]) -> Listings:
         self.asked += 1
@@ -47,10 +50,14 @@ class MadeUpMarket:
             raise RestError(Refusal.TIMEOUT, "no answer within 1 s")
         return Step(0.0, 1)
 
+    def facts(self, symbol: str) -> MarketFacts:
+        return replace(USDM.facts, name=self.address)
+
     def status(self) -> ExchangeStatus:
         if not self.unpaused.is_set():
             return ExchangeStatus("rate limited", silenced=True, waiting="REST asked for a pause")
-        return ExchangeStatus("timeout" if self.refuses else "ok", requests=self.asked)
+        state = "timeout" if self.refuses else "ok"
+        return ExchangeStatus(state, requests=self.asked, weight_used=self.used, weight_limit=2_400)
 
 
 @pytest.fixture
@@ -77,6 +84,17 @@ async def test_only_the_markets_of_wanted_symbols_are_asked(parts: dict[str, Mad
     assert [part.asked for part in parts.values()] == [1, 3, 0]
     assert exchange.address == "usual"
     assert exchange.status().requests == 4
+
+
+def test_the_weight_is_that_of_the_market_nearest_to_its_limit_with_its_name(
+    parts: dict[str, MadeUpMarket],
+) -> None:
+    exchange = markets(parts, "BTCUSDT", "spot:BTCUSDT")
+    for name, used in (("spot", 20), ("", 30)):
+        parts[name].used = used
+        status = exchange.status()
+        assert (status.weight_market, status.weight_used) == (parts[name].address, used)
+    assert markets(parts, "spot:BTCUSDT").status().weight_market == ""
 
 
 async def test_a_market_that_does_not_answer_holds_up_no_other(parts: dict[str, MadeUpMarket]) -> None:
