@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tui_feeder.config import Config
 from tui_feeder.configuration.forms import MARKETS
 from tui_feeder.engine.sinks.registry import SINKS
 from tui_feeder.monitor import FaultOption
@@ -26,6 +30,61 @@ DEFAULT_SPEED = 10.0
 #: The least a cut or a ban lasts, so that it can be watched: seconds of real time.
 _WATCHED = 20.0
 _USDM = MARKETS[0]
+#: How names of folders begin that a demo makes for itself, and the file in them that it holds locked.
+_SCRATCH, _HELD = "feeder-tui-demo-", "demo.lock"
+
+
+class Scratch:
+    """A temporary folder for a demo that keeps nothing, marked as in use until its process ends."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        self._held = -1
+        new = self.path / f"{_HELD}.new"
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: the folder is never taken for a left one
+            self._held = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            new.rename(self.path / _HELD)  # there is no moment in which it has the name and is not locked
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
+
+
+def remove_left_scratch() -> None:
+    """Remove what demos of this user have left whose process was killed; what is locked is in use."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                continue
+            held = os.open(path / _HELD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(held)
+
+
+def left_out(config: Config) -> str | None:
+    """Names what a demo does not use of a configuration.
+
+    Args:
+        config: as it was read, before the demo's own settings.
+
+    Returns:
+        A line for people; None where nothing is left out.
+    """
+    sections = [f"[{kind.section}]" for kind in SINKS if kind.enabled(config)]
+    if not sections:
+        return None
+    names = ", ".join(sections)
+    return f"{names} left out: candles of a demo are simulated, and go to no real topic, table or file"
 
 
 class DemoFaults:
@@ -93,11 +152,12 @@ class Demo:
     def __init__(
         self, data: Path | None, symbols: Sequence[str] | None, speed: float, storage: Path | None
     ) -> None:
-        self._scratch: Path | None = None
+        self._scratch: Scratch | None = None
         if storage is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="feeder-tui-demo-"))
-        self.storage = storage or self._scratch
-        assert self.storage is not None
+            remove_left_scratch()
+            self._scratch = Scratch()
+            storage = self._scratch.path
+        self.storage = storage
         listed = _by_market(symbols)
         if data is not None and listed.keys() != {_USDM}:
             raise ExchangeStartError(
@@ -162,7 +222,7 @@ class Demo:
         for exchange in self.exchanges.values():
             exchange.stop()
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.remove()
 
 
 def _by_market(symbols: Sequence[str] | None) -> dict[str, list[str] | None]:

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -63,6 +63,7 @@ class Options:
     on_hangup: str = "stop"  # or "continue", when the terminal is gone
     debug: bool = False  # tracebacks on stderr too
     forgets: bool = False  # the store is removed after the run
+    notes: tuple[str, ...] = ()  # warnings of the start, for the log and the screen
 
 
 def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) -> int:
@@ -83,8 +84,12 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
         ProxyError: a proxy that is configured cannot be used.
     """
     config = loaded.config
-    if needs := [need for need in unmet_requirements(config) if need.fatal]:
-        raise ConfigError([problem_from_need(loaded, need) for need in needs])
+    needs = unmet_requirements(config)
+    if fatal := [need for need in needs if need.fatal]:
+        raise ConfigError([problem_from_need(loaded, need) for need in fatal])
+    # What ends the run is an error of its own.
+    lacking = [str(need) for need in needs if not need.key.startswith(("application.", "service."))]
+    options = replace(options, notes=(*options.notes, *lacking))
     stated = config.service.log_file
     usual = None if options.headless else state_folder() / "feeder-tui.log"
     log_file = configure_logging(config, stated or usual, own=stated is None)
@@ -129,7 +134,7 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_on_signal)
     engine = EngineThread(config, store, sinks, on_end=stop.set, rule_file=_rule_file(loaded, options))
-
+    _note_start(engine, options)
     signal.signal(signal.SIGHUP, lambda *_: _handle_hangup(options.reload, engine))
     try:
         with (
@@ -141,6 +146,12 @@ def _headless(loaded: LoadedConfig, store: Store, sinks: list[Sink], options: Op
     finally:
         code = _shut_down(engine, config)
     return code
+
+
+def _note_start(engine: EngineThread, options: Options) -> None:
+    """Warnings that the log and the screen both have."""
+    for text in options.notes:
+        engine.engine.journal.note("warning", text)
 
 
 def _rule_file(loaded: LoadedConfig, options: Options) -> RuleFile | None:
@@ -263,6 +274,7 @@ def _interactive(
     config = loaded.config
     over = threading.Event()
     engine = EngineThread(config, store, sinks, on_end=over.set, rule_file=_rule_file(loaded, options))
+    _note_start(engine, options)
     try:
         app = FeederApp(
             engine.monitor, ui_settings(loaded), title="feeder-tui", faults=faults,

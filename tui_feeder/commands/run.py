@@ -81,7 +81,11 @@ def run(
         ),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Run on the embedded exchange; touches no network.")
+        bool,
+        typer.Option(
+            "--demo",
+            help="Run on the embedded exchange; touches no network, nor [kafka], [database] and [file].",
+        ),
     ] = False,
     demo_data: Annotated[
         Optional[Path],  # noqa: UP045
@@ -218,5 +222,7 @@ def _run_demo(
     with contextlib.closing(demos.Demo(data, symbols, speed or demos.DEFAULT_SPEED, storage)) as demo:
         for note in demo.notes:
             typer.echo(f"demo: {note}", err=True)
-        options = replace(options, forgets=storage is None)
+        unused = demos.left_out(loaded.config)
+        notes = () if unused is None else (f"demo: {unused}",)
+        options = replace(options, forgets=storage is None, notes=notes)
         return runner.run(load_config(config, flags | demo.flags(), search=False), options, demo.faults)
