@@ -174,7 +174,10 @@ def verify(config: Config, chosen: Chosen) -> int:
         "--known": chosen.known,
     }
     given = [str(part) for name, value in options.items() if value is not None for part in (name, value)]
-    wrong = verify_proof.main([str(folder.path), *given])
+    try:
+        wrong = verify_proof.main([str(folder.path), *given])
+    except SystemExit as end:  # which has the text of what cannot be used
+        raise UsageError(str(end)) from None
     return ExitCode.DIFFERENCES if _against_store(config, folder, chosen) or wrong else ExitCode.OK
 
 

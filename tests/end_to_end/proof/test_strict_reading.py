@@ -423,12 +423,48 @@ def test_what_stands_in_the_place_of_a_file_is_named(
     if name == "head.json.sig" and file.is_file():
         place = f"{SECOND}(head.json.sig|signature)"
     if name == "allowed_signers" and file.is_file():
-        place = f"{SECOND}signature: "
+        place = "no public key .* is in .*/allowed_signers|there are more than"
     if name == "leaves.txt" and instead == "an empty file":
         place = f"{SECOND}field leaves does not fit"
     assert re.search(place, text), text
     if name not in ("single.json", "zip", "CHECKSUM", "allowed_signers"):
         assert in_feeder(days, days.proof / "no store")
+
+
+@pytest.mark.parametrize("after", [b"\n", b"x", bytes(100_000)])
+def test_what_follows_a_signature_is_refused(after: bytes, days: VectorFolder) -> None:
+    file = days.proof / HEADS[1][0] / "head.json.sig"
+    file.write_bytes(file.read_bytes() + after)
+    code, text = verify(days.proof, days.archive, signed=True)
+    assert code == 1
+    assert f"{SECOND}signature: it is not in the form of one\n" in text
+    assert f"{SECOND}head.json.sig: it is not the lines from BEGIN" in in_feeder(days, days.proof / "none")
+
+
+@pytest.mark.parametrize("name", ["leaves.txt", "head.json", "head.json.sig"])
+def test_what_is_too_large_is_refused_in_a_short_line(name: str, days: VectorFolder) -> None:
+    os.truncate(days.proof / HEADS[1][0] / name, verify_proof.MOST + 1)
+    code, text = verify(days.proof, days.archive)
+    assert code == 1
+    assert f"{SECOND}{name} cannot be used: ValueError: there are more than 67108864 bytes: file:" in text
+    assert len(text) < 2_000
+
+
+def test_bytes_that_are_no_text_are_not_printed_back(days: VectorFolder) -> None:
+    (days.proof / HEADS[1][0] / "leaves.txt").write_bytes(b"0" * 64 + b" " + b"\xff" * 1_000_000 + b"\n")
+    assert len(verify(days.proof, days.archive)[1]) < 2_000
+
+
+def test_heads_after_one_that_cannot_be_read_are_not_accused(days: VectorFolder) -> None:
+    (days.proof / HEADS[0][0] / "head.json").write_bytes(b"[]")
+    code, text = verify(days.proof, days.archive)
+    assert code == 1
+    assert re.findall("^head [^:]*: ", text, re.MULTILINE) == [f"head {HEADS[0][0]}: "]
+
+
+def test_a_key_that_is_not_there_is_named_by_the_command_too(days: VectorFolder) -> None:
+    (days.proof / "allowed_signers").write_bytes(b"")
+    assert f"is in {days.proof}/allowed_signers" in in_feeder(days, days.proof / "no store")
 
 
 def test_a_link_to_a_file_is_followed(days: VectorFolder) -> None:

@@ -363,7 +363,7 @@ TAMPERINGS = {
     "locator of the leaf": Tampering(leaf_text(r'"locator":"\w*?\d'), (CHANGED_LEAF,)),
     "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (f"{UNREADABLE}.*fields .*counts.* do not fit",)),
     "day of the leaf": Tampering(
-        leaf_text(rf'"day":"{DAY}(?=")'), (CHANGED_LEAF, SECOND + "field day does not fit")
+        leaf_text(rf'"day":"{DAY}(?=")'), (CHANGED_LEAF, SECOND + "leaves.txt, line 1, .* or of another day")
     ),
     "revision of the leaf": Tampering(
         leaf_text(r'"revision":\d'),
@@ -458,7 +458,7 @@ TAMPERINGS = {
     ),
     "a head is gone": Tampering(
         lambda days: shutil.rmtree(days.head(2)),
-        (THIRD + "field number does not fit: 3", THIRD + "field previous"),
+        (THIRD + "field number does not fit: 3, not 2$", THIRD + "field previous"),
     ),
     "the first head is gone": Tampering(
         lambda days: shutil.rmtree(days.head(1)),
@@ -496,10 +496,11 @@ TAMPERINGS = {
         signed_again(2, newer_leaf), (f"{UNREADABLE}.*field version is 2",)
     ),
     "leaves that were signed in another order": Tampering(
-        signed_again(2, unsorted), (SECOND + "field leaves does not fit",)
+        signed_again(2, unsorted), (SECOND + f"leaves.txt, line 2, usdm/{AVAX} {DAY}, is not sorted",)
     ),
     "a leaf that was signed twice": Tampering(
-        signed_again(2, twice), (SECOND + "field leaves does not fit",)
+        signed_again(2, twice),
+        (SECOND + f"leaves.txt, line \\d, usdm/\\w+ {DAY}, is not sorted, or there twice",),
     ),
     "a day that was signed before its end": Tampering(
         signed_again(2, too_early), (SECOND + "field time does not fit",)
@@ -526,11 +527,11 @@ TAMPERINGS = {
     ),
     "a head under another number": Tampering(
         lambda days: days.head(5).rename(days.proof / "000006-2026-02-02"),
-        ("head 000006-2026-02-02: field number does not fit: 5",),
+        ("head 000006-2026-02-02: field number does not fit: 5, not 6",),
     ),
     "a head under another day": Tampering(
         another_day,
-        ("head 000002-2026-02-03: field number does not fit",),
+        ("head 000002-2026-02-03: field day does not fit: 2026-02-02, not 2026-02-03",),
     ),
 }
 
@@ -572,7 +573,7 @@ def test_it_is_named_to_a_stranger(
     assert (code, said) == (1, "")
     for pattern in TAMPERINGS[kind].named:
         assert re.search(pattern, text, re.MULTILINE), (pattern, text)
-    assert re.search(r"^DOES NOT HOLD, \d+ faults: ", text, re.MULTILINE)
+    assert re.search(r"^DOES NOT HOLD, \d+ fault\(s\): ", text, re.MULTILINE)
 
 
 def test_another_key_is_named_for_every_head(days: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
@@ -598,6 +599,8 @@ def test_what_is_no_head_is_no_matter(days: SignedDays, capsys: pytest.CaptureFi
     for name in (
         ".000006-2026-02-05.part",
         "copies",
+        "000002-copy-2026-02-06",
+        "1abc-xxxx-yy-zz",
         "000006-2026-02-05.part",
     ):  # a writer was killed, for one
         shutil.copytree(days.head(1), days.proof / name)

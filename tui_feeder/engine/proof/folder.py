@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tui_feeder.atomic_write import sync_directory
 from tui_feeder.engine.proof.leaf import canonical_json
 from tui_feeder.engine.proof.merkle import leaf_hash, path_of, root_of
-from tui_feeder.engine.proof.reading import parse_head, parse_leaf, read_file, split_leaves
+from tui_feeder.engine.proof.reading import check_signature, parse_head, parse_leaf, read_file, split_leaves
 from tui_feeder.engine.proof.signing import KeyFileError, Signer
 from tui_feeder.errors import StorageError
 from tui_feeder.safe_text import printable
@@ -90,14 +90,14 @@ class HeadPlace(NamedTuple):
     def refused(self) -> Iterator[str]:
         """Names what of its files is not as docs/proof.md has it: file, line, field and value."""
         lines: list[tuple[str, bytes]] = []
-        for file in (_HEAD, _SIGNATURE, _LEAVES):
+        for file, parse in ((_HEAD, parse_head), (_SIGNATURE, check_signature), (_LEAVES, None)):
             try:
                 raw = read_file(self.path / file)
-                lines = split_leaves(raw) if file == _LEAVES else []
+                lines = [] if parse else split_leaves(raw)
             except ValueError as error:
                 yield f"head {self.path.name}: {error}"
             else:
-                if file == _HEAD and (why := _refusal(parse_head, raw)):
+                if parse and (why := _refusal(parse, raw)):
                     yield f"head {self.path.name}: {file}: {why}"
         for number, (_, leaf) in enumerate(lines, 1):
             if why := _refusal(parse_leaf, leaf):

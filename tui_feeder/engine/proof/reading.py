@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tui_feeder.verify_proof import MOST
+from tui_feeder.verify_proof import MOST, SIGNATURE
 
 _SOURCES = ("archive", "rest", "stream")
 _DECIMAL = r"-?(0|[1-9]\d*)(\.\d+)?"
@@ -245,6 +245,21 @@ def parse_leaf(raw: bytes) -> dict[str, Any]:
     if any(start >= end for start, end, _ in [*other, *rest]) or any(a[1] > b[0] for a, b in pairwise(other)):
         raise ValueError("fields other and sources.rest have a run that ends before it begins, or the next")
     return leaf
+
+
+def check_signature(raw: bytes) -> None:
+    """Checks the form of a signature, not whether it is one of a head.
+
+    Args:
+        raw: bytes of ``head.json.sig``.
+
+    Raises:
+        ValueError: it has not the form, or something before or after it.
+    """
+    if not SIGNATURE.fullmatch(raw):
+        raise ValueError(
+            "it is not the lines from BEGIN to END SSH SIGNATURE, each with a newline, and nothing else"
+        )
 
 
 def split_leaves(text: bytes) -> list[tuple[str, bytes]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +94,28 @@ def test_other_minutes_take_the_place_of_the_zips() -> None:
     found, otherwise = verify_proof._lines(file.read_bytes(), other)
     assert otherwise == 3
     assert np.flatnonzero(np.array(found) != np.array(plain)).tolist() == [20, 21, 22]
+
+
+LINE = (
+    b"1769904000000,10.1130,10.1300,10.10900,10.1280,38521,1769904059999,389800.3310,1077,28754,290983.0070,0"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        (LINE, "p"),
+        (LINE.replace(b"000,10", b"000 \t,10", 1), "p"),
+        (LINE.replace(b",1077,", b",-3,"), "p"),
+        (b" " + LINE, "m"),
+    ],
+    ids=["no newline at the end", "blanks after the first", "trades below 0", "a blank before the first"],
+)
+def test_it_reads_odd_lines_as_the_document_states(line: bytes, state: str) -> None:
+    with zipfile.ZipFile(packed := io.BytesIO(), "w") as file:
+        file.writestr("x.csv", line)
+    leaf = {"market": "usdm", "day": "2026-02-01"}
+    lines, _ = verify_proof._lines(packed.getvalue(), leaf)
+    assert lines[0][5] == state
+    read = proof_from_document.read_zip(packed.getvalue(), leaf["day"])
+    assert lines[0] == f"0000,{proof_from_document.day_rests(read)[0]}"
