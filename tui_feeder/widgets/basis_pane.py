@@ -14,7 +14,7 @@ from tui_feeder.widgets import cells
 from tui_feeder.widgets.candles import Canvas, Line, Slots, draw_line
 from tui_feeder.widgets.comparison import aligned_closes, basis_pair, basis_points
 from tui_feeder.widgets.palette import Palette, Role
-from tui_feeder.widgets.scale import price_scale
+from tui_feeder.widgets.scale import PriceScale, price_scale
 
 
 class BasisPane:
@@ -28,6 +28,7 @@ class BasisPane:
         self._monitor = monitor
         self.values: NDArray[np.float64] = np.empty(0)  # bp, aligned with the bars of the chart
         self.pair: tuple[str, str] | None = None  # future and spot
+        self._scale: PriceScale | None = None
 
     def fetch(self, snapshot: Snapshot, symbol: str, bars: Rows, slots: Slots, end: int) -> bool:
         """Fetches the closes of the other market.
@@ -58,7 +59,9 @@ class BasisPane:
         """Forgets the pair: no basis is shown."""
         self.pair, self.values = None, np.empty(0)
 
-    def paint(self, columns: list[int], width: int, rows: int, slots: Slots, palette: Palette) -> Canvas:
+    def paint(
+        self, columns: list[int], width: int, rows: int, slots: Slots, palette: Palette, now: float
+    ) -> Canvas:
         """Draws the line, and where 0 lies if that is in sight.
 
         Args:
@@ -67,15 +70,17 @@ class BasisPane:
             rows: height.
             slots: times to columns.
             palette: styles and symbols.
+            now: the present basis, bp, which has a place on the scale; NaN for none.
 
         Returns:
             The canvas.
         """
         canvas = Canvas(width, rows)
-        known = self.values[~np.isnan(self.values)]
-        if not rows or not len(known):
+        self._scale = None
+        least, highest = self._ends(now)
+        if not rows or math.isnan(least):
             return canvas
-        scale = price_scale(float(known.min()), float(known.max()), rows)
+        self._scale = scale = price_scale(least, highest, rows)
         zero = scale.row(0.0)
         if zero is not None:
             for x in range(width):
@@ -83,7 +88,39 @@ class BasisPane:
         draw_line(canvas, Line("", self.values.tolist(), Role.ACCENT), columns, slots.pitch, scale, palette)
         return canvas
 
-    def axis(self, snapshot: Snapshot, width: int, rows: int, palette: Palette) -> list[Strip]:
+    def _ends(self, now: float) -> tuple[float, float]:
+        """The least and the greatest basis in sight, bp; NaN while none is known."""
+        known = [*self.values[~np.isnan(self.values)].tolist(), *([] if math.isnan(now) else [now])]
+        return (min(known), max(known)) if known and len(self.values) else (math.nan, math.nan)
+
+    def left(self, now: float) -> bool:
+        """Finds whether the present basis has no place on the scale that was painted last.
+
+        Args:
+            now: bp; NaN for none.
+
+        Returns:
+            Whether the pane must be painted again.
+        """
+        return self._scale is not None and not math.isnan(now) and self._scale.row(now) is None
+
+    def paint_present(self, canvas: Canvas, column: int, pitch: int, now: float, palette: Palette) -> None:
+        """Draws the present basis, joined to that of the newest bar.
+
+        Args:
+            canvas: the columns behind the newest bar; drawn on.
+            column: of the bar in progress.
+            pitch: columns from a bar to the next.
+            now: bp; NaN for none.
+            palette: styles and symbols.
+        """
+        if self._scale is not None and not math.isnan(now):
+            line = Line("", [float(self.values[-1]), now], Role.ACCENT)
+            draw_line(canvas, line, [column - pitch, column], pitch, self._scale, palette)
+
+    def axis(
+        self, snapshot: Snapshot, width: int, rows: int, palette: Palette, following: bool = True
+    ) -> list[Strip]:
         """Paints the greatest and the least basis in sight, and the present one between them.
 
         Args:
@@ -91,18 +128,20 @@ class BasisPane:
             width: cells.
             rows: height.
             palette: styles and symbols.
+            following: whether the present is in sight.
 
         Returns:
             ``rows`` strips of ``width`` cells.
         """
-        known = self.values[~np.isnan(self.values)]
-        highest, least = (float(known.max()), float(known.min())) if len(known) else (math.nan, math.nan)
+        now = self.now(snapshot)
+        least, highest = self._ends(now if following else math.nan)
         texts = {
             0: (_named("max", _bp_text(highest), width - 1), Role.MUTED),
             rows - 1: (_named("min", _bp_text(least), width - 1), Role.MUTED),
         }
         if rows > 2:
-            texts[rows // 2] = f"{_bp_text(self.now(snapshot))} bp", Role.STRONG
+            present = f"{_bp_text(now)} bp" if following else _named("now", _bp_text(now), width - 1)
+            texts[rows // 2] = present, Role.STRONG
         strips = []
         for row in range(rows):
             text, role = texts.get(row, ("", Role.MUTED))
@@ -134,5 +173,5 @@ def _bp_text(value: float) -> str:
 
 
 def _named(name: str, text: str, width: int) -> str:
-    """The text with its name before it where there is room: the present value may lie beyond both."""
+    """The text with its name before it where there is room."""
     return f"{name} {text}" if len(name) + 1 + len(text) <= width else text

@@ -172,8 +172,9 @@ class Chart:
             self._answered,
             self.tools.lines,
         )
-        if painting != self._painted or self._left(view.price):
-            self._paint_body(view, size, room, palette)
+        basis = self.basis.now(snapshot) if self.following else math.nan
+        if painting != self._painted or self._left(view.price) or self.basis.left(basis):
+            self._paint_body(view, size, room, palette, basis)
             self._painted = painting
         if self._scale is not None and self._times is not None:
             at = self.bar_at(self.cursor)
@@ -182,12 +183,12 @@ class Chart:
                 self._scale, view.price, view.price_decimals, axis, palette, pointed, self._base
             )
             left = [*prices, *self._volume_axis]
-            left += self.basis.axis(snapshot, axis, size.basis, palette)
+            left += self.basis.axis(snapshot, axis, size.basis, palette, self.following)
             left += self.delta.axis(axis, size.delta, palette)
             corner = palette.line(((" " * (axis - 1), Role.TEXT), (palette.glyphs.corner, Role.FAINT)), axis)
             body = [*self._body, self._times.crop(0, room - self.edge)]
             result.chart = self._joined.join([*left, corner], body)
-            result.edge = [*self._paint_edge(view, palette), self._times.crop(room - self.edge, room)]
+            result.edge = [*self._paint_edge(view, palette, basis), self._times.crop(room - self.edge, room)]
         result.profile = [*self._histogram, self._caption(snapshot, size.profile, palette)]
         return result
 
@@ -439,7 +440,9 @@ class Chart:
         low, high = price_range(self.bars)
         return price_scale(low, high, self._scale.rows, [price], self.log).row(price) is not None
 
-    def _paint_body(self, view: SymbolView, size: ChartSize, room: int, palette: Palette) -> None:
+    def _paint_body(
+        self, view: SymbolView, size: ChartSize, room: int, palette: Palette, basis: float
+    ) -> None:
         rows = size.height - size.volume - size.basis - size.delta - 1
         levels = profile_levels(self._profile) if self._profile is not None else []
         low, high = price_range(self.bars)
@@ -464,7 +467,7 @@ class Chart:
         columns = self._slots.columns(self.bars)
         draw_volume(self._volume, columns, self.bars, self._most_volume, palette)
         self._volume_axis = self._paint_volume_axis(self._axis, size.volume, palette)
-        self._basis = self.basis.paint(columns, room, size.basis, self._slots, palette)
+        self._basis = self.basis.paint(columns, room, size.basis, self._slots, palette, basis)
         self._delta = self.delta.paint(columns, room, size.delta, self._slots, palette)
         if self.cursor is not None:
             at = self.bar_at(self.cursor)
@@ -495,10 +498,10 @@ class Chart:
     def _most_volume(self) -> float:
         return float(np.max(self.bars["volume"], initial=0.0)) or 1.0
 
-    def _paint_edge(self, view: SymbolView, palette: Palette) -> list[Strip]:
+    def _paint_edge(self, view: SymbolView, palette: Palette, basis: float) -> list[Strip]:
         """The bar in progress, painted again when it moved or the others were painted."""
         forming = self.forming(view)
-        follows = (self._canvas, forming)
+        follows = (self._canvas, forming, None if math.isnan(basis) else basis)
         if follows == self._edge_painted[0]:
             return self._edge_painted[1]
         start = self._canvas.width - self.edge
@@ -510,8 +513,10 @@ class Chart:
             bar["open"], bar["close"], bar["volume"] = forming[0], forming[3], forming[4]
             draw_volume(volume, [at], bar, self._most_volume, palette)
             draw_pins(edge, self._pins, self._scale, self._slots, start)
-        below = (canvas.part(start, self._canvas.width) for canvas in (self._basis, self._delta))
-        strips = [strip for canvas in (edge, volume, *below) for strip in canvas.strips(palette)]
+        below, delta = (canvas.part(start, self._canvas.width) for canvas in (self._basis, self._delta))
+        if forming is not None:
+            self.basis.paint_present(below, self.pitch - 1, self.pitch, basis, palette)
+        strips = [strip for canvas in (edge, volume, below, delta) for strip in canvas.strips(palette)]
         self._edge_painted = follows, strips
         return strips
 

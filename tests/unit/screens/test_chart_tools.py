@@ -156,13 +156,31 @@ def test_the_basis_is_a_line_below_the_candles_of_either_market(symbol: str) -> 
 
 
 def test_beside_the_present_basis_the_greatest_and_the_least_are_named() -> None:
-    """The present one may lie beyond both: bars that ended have the basis of their closes."""
+    """The present one is among them, and is drawn where its bar is in progress."""
     monitor = PairMonitor()
     spot = monitor.views["spot:BTCUSDT"]
     assert spot.price is not None
     monitor.change("spot:BTCUSDT", price=spot.price * 1.0002)
-    lines = chart_lines(Chart(monitor), monitor, "BTCUSDT", replace(SIZE, basis=3), "braille")
-    assert [line.partition("┤")[0].strip() for line in lines[-4:-1]] == ["max +10.0", "+8.0 bp", "min +10.0"]
+    chart = Chart(monitor)
+    lines = chart_lines(chart, monitor, "BTCUSDT", replace(SIZE, basis=3), "braille")
+    assert [line.partition("┤")[0].strip() for line in lines[-4:-1]] == ["max +10.0", "+8.0 bp", "min +8.0"]
+    painted = chart.paint(
+        monitor.snapshot(), monitor.views["BTCUSDT"], 3_600, replace(SIZE, basis=3), palette_of("braille")
+    )
+    assert painted.edge[-2].text.strip()  # at the bottom
+    monitor.change("spot:BTCUSDT", price=spot.price * 0.9998)  # within the same bar, off the scale
+    painted = chart.paint(
+        monitor.snapshot(), monitor.views["BTCUSDT"], 3_600, replace(SIZE, basis=3), palette_of("braille")
+    )
+    assert painted.edge[-4].text.strip()
+    assert "max +12.0" in painted.chart[-4].text
+    chart.pan(-0.5, monitor.views["BTCUSDT"].first_minute)
+    lines = chart_lines(chart, monitor, "BTCUSDT", replace(SIZE, basis=3), "braille")
+    assert [line.partition("┤")[0].strip() for line in lines[-4:-1]] == [
+        "max +10.0",
+        "now +12.0",
+        "min +10.0",
+    ]
 
 
 class LateMonitor(PairMonitor):
