@@ -10,6 +10,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+import typer
 from typer import core
 
 #: Makes what converts the values of one parameter, the first time that it has one; not in typer before 0.29.
@@ -58,7 +59,11 @@ class PlainValues:
             try:
                 return (info.parser or kind)(value)
             except ValueError:
-                return None
+                if info.parser is not None:
+                    return None
+                names = [str(choice.value) for choice in kind]
+                wanted = names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+                raise typer.BadParameter(f"{value!r} is not known: write {wanted}") from None
         unbounded = info.min is None and info.max is None
         return value if kind in (str, int, float) and type(value) is kind and unbounded else None
 

@@ -154,7 +154,7 @@ async def _report_progress(report: _Report) -> None:
     while True:
         await asyncio.sleep(_LINE_SECONDS)
         done = f"{format_count(report.looked_at)} symbol-days looked at, {format_count(report.signed)} signed"
-        sys.stderr.write(f"proof seal: {report.now}; {done}\n")
+        sys.stderr.write(f"proof seal: {report.now or 'the exchange is asked'}; {done}\n")
         sys.stderr.flush()
 
 

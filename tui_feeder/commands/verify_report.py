@@ -75,7 +75,14 @@ def _text(found: Sequence[Findings], offline: bool, repair: bool, records: bool)
     elif records and not repair:
         lines.append("the candles are valid; --repair removes the damaged records, which are created again")
     else:
-        lines.append("nothing is wrong" if not repair else "nothing is wrong any more")
+        mended = records or any(findings.repaired or findings.restored for findings in found)
+        lines.append(
+            "nothing is wrong"
+            if not repair
+            else "nothing is wrong any more"
+            if mended
+            else "nothing was wrong"
+        )
     return "\n".join(lines)
 
 

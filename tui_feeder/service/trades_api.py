@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tui_feeder.config import Trades
+from tui_feeder.digits import digits_beside, digits_beside_of, fifteen_digits_of
 from tui_feeder.engine.analytics.orderflow.reconcile import Known
 from tui_feeder.engine.analytics.orderflow.traded_profile import TradedProfile
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
@@ -70,6 +71,8 @@ class TradesApi:
     async def profile(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Gives the profile of a UTC day made of its trades, by row from the lowest price.
 
+        Without ``date`` it is of the day of the newest stored minute.
+
         Args:
             pairs: parameters of the request.
 
@@ -82,15 +85,21 @@ class TradesApi:
         query = Query(pairs, ("symbol", "date", "limit", "offset"))
         symbol, date = await self._symbol(query), query.text("date")
         day = query.moment("date") if date is not None and _DATE.fullmatch(date) else None
+        if date is None:
+            stored = await asyncio.to_thread(self._probe.range_of, symbol)
+            if stored is None:
+                raise RequestError(404, "nothing is stored of this symbol yet")
+            day = (stored[1] - MINUTE_MS) // DAY_MS * DAY_MS
         if day is None:
-            raise RequestError(400, "date is a day such as 2026-02-21")
+            raise RequestError(400, f"date: {date} is no day such as 2026-02-21")
         async with self._reading:
             made = await asyncio.to_thread(self._profile, symbol, day)
         if made is None or made.bought is None:
             yet = "no trades of this day are stored yet, or volume_profile.enabled is false"
             raise RequestError(404, self._why_unread(symbol, day) or yet)
         used = np.flatnonzero(made.weights)
-        columns = (made.prices, made.weights, made.bought, made.weights - made.bought)
+        volumes, bought = fifteen_digits_of(made.weights), fifteen_digits_of(made.bought)
+        columns = (made.prices, volumes, bought, digits_beside_of(volumes - bought, volumes))
         rows, about = page(np.column_stack(columns)[used].tolist(), query, _MOST_ROWS)
         return {
             "symbol": symbol,
@@ -103,7 +112,7 @@ class TradesApi:
             "val": made.val,
             "vwap": made.vwap,
             "total_volume": made.total_volume,
-            **_of_poc(made, made.bought),
+            **_of_poc(made, volumes, bought),
             "candle_count": made.candles,
             "rows": rows,
             **about,
@@ -168,7 +177,8 @@ class TradesApi:
         ]
 
 
-def _of_poc(made: TradedProfile, bought: Floats) -> dict[str, float]:
+def _of_poc(made: TradedProfile, volumes: Floats, bought: Floats) -> dict[str, float]:
     """What takers bought and sold in the row of the point of control."""
     at = int(np.argmin(np.abs(made.prices - made.poc)))
-    return {"buy_volume": float(bought[at]), "sell_volume": float(made.weights[at] - bought[at])}
+    buys, volume = float(bought[at]), float(volumes[at])
+    return {"buy_volume": buys, "sell_volume": digits_beside(volume - buys, volume)}

@@ -329,6 +329,29 @@ def test_what_makes_no_sense_is_one_message(
     assert not (folder / "nowhere").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--output", "json"), "Invalid value for '--output': 'json' is not known: write jsonl\n"),
+        (
+            ("export", "--symbol", "BTCUSDT", "--format", "json"),
+            "Invalid value for '--format': 'json' is not known: write one of csv, jsonl, parquet\n",
+        ),
+    ],
+)
+def test_a_choice_that_there_is_not_names_those_that_there_are(
+    folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = command(*arguments, cwd=folder)
+    assert done.code == 2
+    assert done.err.endswith(message)
+
+
+def test_a_repair_of_a_valid_store_mends_nothing(folder: Path) -> None:
+    done = command("verify", "--offline", "--repair", cwd=folder)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "nothing was wrong")
+
+
 def test_without_pyarrow_parquet_names_the_extra(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "pyarrow.py").write_text("raise ImportError('not installed')\n")
     arguments = ("export", "--symbol", "BTCUSDT", "--format", "parquet", "-o", "x.parquet")

@@ -105,7 +105,11 @@ async def test_while_no_trade_of_today_is_there_its_minutes_are_known_by_their_c
         assert tomorrow["minutes"] == []
         profile = await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=2026-03-10", 404)
         assert profile["error"].startswith("no trades of this day are stored yet")
-        for path in (f"ladder?start={NOON}", "profile/traded?date=2026-03-10"):
+        newest = await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}", 404)  # of today
+        assert newest["error"] == profile["error"]
+        wrong = await feeder.get(f"/api/v1/profile/traded?symbol={SYMBOL}&date=today", 400)
+        assert wrong["error"] == "date: today is no day such as 2026-02-21"
+        for path in (f"ladder?start={NOON}", "profile/traded?date=2026-03-10", "profile/traded?limit=5"):
             answer = await feeder.get(f"/api/v1/{path}&symbol=BTCUSDT", 404)
             assert answer["error"] == "the trades of this symbol are not read; see trades.symbols"
 

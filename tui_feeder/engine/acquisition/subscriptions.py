@@ -180,7 +180,7 @@ class Subscriptions:
                 if error.retry_ms is not None:
                     wait = max(wait, self._clock.real_seconds(error.retry_ms - self._clock.now()))
                 self.not_ready = str(error)[:_REASON]
-                self._journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.0f} s")
+                self._journal.note("warning", f"exchange not ready: {error}; tried again in {wait:.1f} s")
                 await asyncio.sleep(wait)
                 continue
             self.not_ready = ""
