@@ -89,6 +89,22 @@ def _refusal(error: BaseException) -> str:
     return str(error) or "no answer in time"
 
 
+def describe_feeder(path: Path) -> str:
+    """Names a feeder for people who have more than one.
+
+    Args:
+        path: of its socket.
+
+    Returns:
+        The socket, and whose candles the feeder has in which store, where it answers.
+    """
+    try:
+        with contextlib.closing(AttachedMonitor(path)) as monitor:
+            return f"{path}: {monitor.welcome.title}"
+    except (AttachError, OSError) as error:
+        return f"{path}: {error}"
+
+
 class AttachedMonitor:
     """The :class:`~tui_feeder.monitor.Monitor` of the feeder that listens at a socket.
 

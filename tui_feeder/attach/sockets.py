@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 from tui_feeder.paths import (
@@ -120,11 +121,12 @@ def running_sockets() -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
-def choose_socket(asked: Path | None) -> Path:
+def choose_socket(asked: Path | None, describe: Callable[[Path], str] = str) -> Path:
     """Chooses the socket to attach to.
 
     Args:
         asked: by the command line; None for the only feeder that runs.
+        describe: how each is named where there is more than one.
 
     Returns:
         Its path.
@@ -144,7 +146,7 @@ def choose_socket(asked: Path | None) -> Path:
             "feeder-tui --no-ui, or name its socket with --socket"
         )
     if len(found) > 1:
-        names = ", ".join(map(str, found))
+        names = "; ".join(map(describe, found))
         raise SocketError(f"{len(found)} feeders run: choose one with --socket ({names})")
     return found[0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from tui_feeder.attach.client import AttachedMonitor
+from tui_feeder.attach.client import AttachedMonitor, describe_feeder
 from tui_feeder.attach.sockets import choose_socket
 from tui_feeder.commands import failures
 from tui_feeder.config import LoadedConfig
@@ -35,7 +35,7 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
     from tui_feeder.screens.appearance import ui_settings
 
     log_file = configure_logging(loaded.config, state_folder() / "attach.log", own=True)
-    with contextlib.closing(AttachedMonitor(choose_socket(socket))) as monitor:
+    with contextlib.closing(AttachedMonitor(choose_socket(socket, describe_feeder))) as monitor:
         app = AttachedApp(
             monitor, ui_settings(loaded),
             state_file=state_folder() / "screen.json", folder=config_folder(),

@@ -9,7 +9,7 @@ import msgspec
 import orjson
 import typer
 
-from tui_feeder.attach.client import AttachedMonitor
+from tui_feeder.attach.client import AttachedMonitor, describe_feeder
 from tui_feeder.attach.sockets import choose_socket
 from tui_feeder.commands.status_text import status_text
 from tui_feeder.errors import ExitCode
@@ -30,7 +30,7 @@ def run(socket: Path | None, json: bool, everything: bool) -> int:
         SocketError: no feeder runs, or more than one.
         AttachError: it does not answer, or is of another version.
     """
-    with contextlib.closing(AttachedMonitor(choose_socket(socket))) as monitor:
+    with contextlib.closing(AttachedMonitor(choose_socket(socket, describe_feeder))) as monitor:
         snapshot, welcome = monitor.snapshot(), monitor.welcome
     head = {"version": welcome.version, "pid": welcome.pid, "socket": str(monitor.path)}
     if json:

@@ -25,7 +25,7 @@ from screens import settled
 
 from tui_feeder import __version__
 from tui_feeder.app import AttachedApp, UiSettings
-from tui_feeder.attach.client import AttachedMonitor, AttachError
+from tui_feeder.attach.client import AttachedMonitor, AttachError, describe_feeder
 from tui_feeder.attach.server import AttachServer
 from tui_feeder.attach.sockets import (
     SocketError,
@@ -585,3 +585,19 @@ def test_where_no_feeder_listens_one_line_has_the_remedy(tmp_path: Path, name: s
 def test_the_pages_need_a_feeder_at_their_socket(tmp_path: Path) -> None:
     with pytest.raises(SocketError, match=r"none\.sock: connection refused: no feeder listens there"):
         require_feeder(tmp_path / "none.sock")
+
+
+def test_of_several_feeders_each_is_named_with_its_exchange_and_store(
+    monkeypatch: pytest.MonkeyPatch, short_path: Path, monitor: FakeMonitor
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
+    with (
+        contextlib.closing(AttachServer(monitor, default_socket_path(1001), "a simulated exchange, /one")),
+        contextlib.closing(
+            AttachServer(monitor, default_socket_path(1002), "https://fapi.binance.com, /two")
+        ),
+        pytest.raises(SocketError) as raised,
+    ):
+        choose_socket(None, describe_feeder)
+    assert f"{default_socket_path(1001)}: a simulated exchange, /one" in str(raised.value)
+    assert f"{default_socket_path(1002)}: https://fapi.binance.com, /two" in str(raised.value)
