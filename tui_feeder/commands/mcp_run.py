@@ -47,15 +47,41 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
     path = loaded.config.application.storage_path
     with contextlib.closing(Store(path, read_only=True)) as store:
         tools = Tools(loaded.config, store, socket)
-        server = MCPServer("feeder-tui", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING")
+
+        class Server(MCPServer):
+            """Reports wrong arguments in one line."""
+
+            async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:  # noqa: ANN401 - of mcp
+                try:
+                    return await super().call_tool(name, arguments, context)
+                except ToolError as error:
+                    if wrong := _wrong_arguments(error.__cause__):
+                        raise ToolError(f"{name}: {wrong}") from error
+                    raise
+
+        server = Server("feeder-tui", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING")
         read_only = ToolAnnotations(read_only_hint=True, open_world_hint=False)
         for ask in (
             tools.list_symbols, tools.get_candles, tools.get_profile, tools.get_coverage,
             tools.get_minute, tools.get_proof, tools.list_incidents, tools.list_gaps,
         ):  # fmt: skip
             server.add_tool(_reporting(ask, ToolError), annotations=read_only)
-        server.run("stdio")
-    return ExitCode.OK
+        try:
+            server.run("stdio")
+        except* BrokenPipeError:  # the other side has ended without closing its end first
+            return_code = ExitCode.BROKEN_PIPE
+        else:
+            return_code = ExitCode.OK
+    return return_code
+
+
+def _wrong_arguments(cause: BaseException | None) -> str:
+    """What is wrong with each argument; empty if the cause is anything else."""
+    from pydantic import ValidationError  # which mcp needs
+
+    if not isinstance(cause, ValidationError):
+        return ""
+    return "; ".join(f"{'.'.join(map(str, found['loc']))}: {found['msg']}" for found in cause.errors())
 
 
 def _reporting(ask: Callable[..., dict[str, Any]], failure: type[Exception]) -> Callable[..., dict[str, Any]]:

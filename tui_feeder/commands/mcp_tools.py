@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.stored_reads import StoredReads
-from tui_feeder.engine.proof.folder import ProofFolder, ProofFolderError, leaf_name
+from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, leaf_name
 from tui_feeder.engine.storage.day_evidence import MOST_DAYS, days_of, incidents_of, minute_of
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import UsageError
@@ -159,11 +160,11 @@ class Tools:
         view = minute_of(self._store, symbol, _moment("time", time) // MINUTE_MS * MINUTE_MS)
         return {"symbol": symbol, **view._asdict(), "values": [value._asdict() for value in view.values]}
 
-    def list_incidents(self, symbol: str, start: str = "", end: str = "") -> dict[str, Any]:
+    def list_incidents(self, symbol: str = "", start: str = "", end: str = "") -> dict[str, Any]:
         """List what happened to minutes: corrections, outages, broken trade ids, minutes no source has.
 
         Args:
-            symbol: such as BTCUSDT.
+            symbol: such as BTCUSDT; empty for all.
             start: such as 2026-02-21T00:00:00Z; empty for seven days before the end.
             end: exclusive; empty for the end of what is stored.
 
@@ -173,36 +174,52 @@ class Tools:
         Raises:
             UsageError: a parameter makes no sense, or nothing is stored of it.
         """
-        present = self._known(symbol)
-        high = _moment("end", end) if end else present.end
+        names = [symbol] if symbol else self._symbols()
+        last = max((self._known(name).end for name in names), default=0)
+        high = _moment("end", end) if end else last
         low = _moment("start", start) if start else high - 7 * DAY_MS
-        found = incidents_of(self._store, symbol, low, high)
+        found = [incident for name in names for incident in incidents_of(self._store, name, low, high)]
+        found.sort(key=lambda incident: (incident.start, incident.symbol, incident.kind))
         return {
             "symbol": symbol, "total": len(found),
             "incidents": [incident._asdict() for incident in found[-MOST:]],
         }  # fmt: skip
 
-    def get_proof(self, symbol: str, date: str) -> dict[str, Any]:
+    def get_proof(self, symbol: str = "", day: str = "") -> dict[str, Any]:
         """Give the signed record of a symbol's UTC day: digests, counts, sources, live agreement.
 
         Args:
-            symbol: such as BTCUSDT.
-            date: such as 2026-02-21.
+            symbol: such as BTCUSDT; empty for all leaves of the day.
+            day: such as 2026-02-21; empty, with no symbol either, for the newest 500 heads.
 
         Returns:
-            The newest leaf of the day as it is signed, and its hash.
+            The newest leaf of the day as it is signed, and its hash; or leaves; or heads.
 
         Raises:
             UsageError: the day is not signed, or the folder of signed days cannot be read.
         """
-        day = _date(_moment("date", date))
+        folder = ProofFolder(self._config.proof.folder)
         try:
-            leaf = ProofFolder(self._config.proof.folder).last_leaf(day, leaf_name(symbol))
+            if not day:
+                if symbol:
+                    raise UsageError("symbol needs day, such as 2026-02-21")
+                heads = folder.heads()
+                return {
+                    "total": len(heads),
+                    "heads": [_head(place) for place in heads[-MOST:]],
+                }
+            date = _date(_moment("day", day))
+            if symbol:
+                leaf = folder.last_leaf(date, leaf_name(symbol))
+                if leaf is None:
+                    raise UsageError(f"{symbol} is not signed on {date}")
+                return {"hash": leaf.hash, "leaf": leaf.fields}
+            leaves = [{"hash": leaf.hash, "leaf": leaf.fields} for leaf in folder.of_day(date).values()]
         except ProofFolderError as error:
             raise UsageError(str(error)) from error
-        if leaf is None:
-            raise UsageError(f"{symbol} is not signed on {day}")
-        return {"hash": leaf.hash, "leaf": leaf.fields}
+        if not leaves:
+            raise UsageError(f"{date} is not signed")
+        return {"day": date, "total": len(leaves), "leaves": leaves[:MOST]}
 
     def list_gaps(self, symbol: str = "") -> dict[str, Any]:
         """List missing minutes; where a feeder runs, also what it does about them, and its state.
@@ -244,6 +261,12 @@ class Tools:
             stored = ", ".join(self._symbols()[:20]) or "nothing"
             raise UsageError(f"nothing of {symbol!r} is stored; there is: {stored}")
         return present
+
+
+def _head(place: HeadPlace) -> dict[str, Any]:
+    """A head's fields and the hash of its bytes."""
+    raw, fields = place.read()
+    return {"hash": sha256(raw).hexdigest(), **fields}
 
 
 def _bounded(name: str, value: int) -> int:

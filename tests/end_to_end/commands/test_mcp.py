@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS, Source
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.storage.store import Store
+from tui_feeder.errors import ExitCode
 
 mcp = pytest.importorskip("mcp", reason="needs the extra mcp")
 
@@ -93,11 +96,15 @@ async def test_a_client_reads_everything_and_changes_nothing(folder: Path) -> No
         assert [value["until"] for value in minute["values"]] == [MIDNIGHT + 3 * DAY_MS, None]
         incidents = await ask(session, "list_incidents", symbol="BTCUSDT", start="2026-01-01")
         assert [found["kind"] for found in incidents["incidents"]] == ["correction"]
+        assert (await ask(session, "list_incidents", start="2026-01-01"))["incidents"] == incidents[
+            "incidents"
+        ]
         gaps = await ask(session, "list_gaps")
         assert gaps["missing"] == [
             {"symbol": "BTCUSDT", "start": HOLE, "end": HOLE + 3 * MINUTE_MS, "minutes": 3}
         ]
         assert gaps["feeder"]["state"] == "not running"
+        assert await ask(session, "get_proof") == {"total": 0, "heads": []}
     assert (folder / "lmdb_data/data.mdb").read_bytes() == before
 
 
@@ -107,7 +114,14 @@ NONSENSE: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("get_candles", {"symbol": "BTCUSDT", "timeframe": "7m"}, "what divides a day"),
     ("get_candles", {"symbol": "BTCUSDT", "limit": 501}, "it must be 1 to 500"),
     ("get_minute", {"symbol": "BTCUSDT", "time": "noon"}, "time is no time: 'noon'"),
-    ("get_proof", {"symbol": "BTCUSDT", "date": "2026-01-01"}, "BTCUSDT is not signed on 2026-01-01"),
+    ("get_proof", {"symbol": "BTCUSDT", "day": "2026-01-01"}, "BTCUSDT is not signed on 2026-01-01"),
+    (
+        "get_candles",
+        {"limit": "many"},
+        "get_candles: symbol: Field required; limit: Input should be a valid ",
+    ),
+    ("get_proof", {"symbol": "BTCUSDT"}, "symbol needs day, such as 2026-02-21"),
+    ("get_proof", {"day": "2026-01-01"}, "2026-01-01 is not signed"),
     ("get_profile", {"symbol": "BTCUSDT", "date": "2020-01-01"}, "there is no profile"),
     ("get_coverage", {"symbol": "BTCUSDT", "start": "2020-01-01"}, "at most 380 days"),
 )
@@ -119,3 +133,22 @@ async def test_questions_that_make_no_sense_are_told_why(folder: Path) -> None:
             answer = await session.call_tool(tool, arguments)
             assert answer.is_error, (tool, arguments)
             assert text in answer.content[0].text
+            assert "://" not in answer.content[0].text
+
+
+def test_a_client_that_dies_ends_it_without_a_word(folder: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    asked = {
+        "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"},
+        },
+    }  # fmt: skip
+    done = subprocess.run(
+        [*COMMAND, "mcp", "--storage", "lmdb_data"], cwd=folder, input=json.dumps(asked).encode() + b"\n",
+        stdout=write, stderr=subprocess.PIPE, check=False,
+        env={**environment(), "XDG_RUNTIME_DIR": str(folder)},
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (ExitCode.BROKEN_PIPE, b"")

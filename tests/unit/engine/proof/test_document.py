@@ -238,7 +238,7 @@ def test_a_zip_of_two_files_is_refused() -> None:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("1.csv", LINES)
         archive.writestr("2.csv", LINES)
-    with pytest.raises(ValueError, match="too many values"):
+    with pytest.raises(ValueError, match="the zip has 2 files, not one"):
         verify_proof._lines(content.getvalue(), {"day": DAY, "market": "usdm"})
 
 
