@@ -91,8 +91,8 @@ _PROFILE: tuple[Entry, ...] = (
     ("VWAP", "volume-weighted average price"),
     ("vol", "volume of the day, in the base asset"),
     ("min", "minutes counted"),
-    ("bought sold", "by takers, side by side; behind them the delta: bought less sold; a line sums "
-                    "all rows that it covers"),
+    ("bought sold", "by takers, in a bar as long as the line's heaviest row; behind it the delta, bought "
+                    "less sold, of all rows that the line covers"),
     ("delta", "of the day: what takers bought less what they sold, in the base asset"),
     _KNOWN,
     ("row", "height of a row of the profile, in the quote asset"),

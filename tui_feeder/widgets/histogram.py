@@ -176,10 +176,12 @@ def paint_profile(
 def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Palette) -> list[Strip]:
     """Paints bars of what was bought and sold beside each other, and the delta of each row of the screen.
 
-    Bar and delta are of all profile rows whose price the screen row holds, so that the deltas add up to that
-    of the profile. A profile row higher than a screen row is drawn in all that it spans, and has its delta in
-    the one of its price. Before the bars stands a line along the value area, and a pointer at the point of
-    control. Where there is room the levels are named at the right.
+    A bar is as long as the heaviest profile row in its screen row weighs, so that none is longer than
+    that of the point of control. How it is divided, and the delta, are of all profile rows whose price
+    the screen row holds, so that the deltas add up to that of the profile. A profile row higher than a
+    screen row is drawn in all that it spans, and has its delta in the one of its price. Before the bars
+    stands a line along the value area, and a pointer at the point of control. Where there is room the
+    levels are named at the right.
 
     Args:
         profile: one whose ``bought`` is known.
@@ -194,7 +196,8 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
     label = _NAME if width >= _WITH_NAMES else 0
     room = max(1, width - 1 - _DELTA - label)
     sides = sides_in_rows(profile, scale)
-    heaviest = float(sides.traded.max(initial=0.0))
+    weights = heaviest_in_rows(profile, scale)
+    heaviest = max(weights, default=0.0)
     names = {scale.row(price): (name, role) for name, price, role in reversed(profile_levels(profile))}
     poc, edges = scale.row(profile.poc), scale.edges()
     strips = []
@@ -205,7 +208,7 @@ def paint_sides(profile: ProfileView, scale: PriceScale, width: int, palette: Pa
             mark = (glyphs.pointer, Role.POC)
         elif profile.val < edges[row] and edges[row + 1] < profile.vah:
             mark = (glyphs.wall, Role.VALUE_AREA)
-        filled = max(1, round(traded / heaviest * room)) if traded > 0 else 0
+        filled = max(1, round(weights[row] / heaviest * room)) if weights[row] > 0 else 0
         left = round(bought / traded * filled) if traded > 0 else 0
         delta, crossing = delta_of(traded, bought), names.get(row)
         number = cells.signed_text(delta) if named and traded > 0 else ""

@@ -326,6 +326,15 @@ def test_deltas_and_volumes_of_the_lines_add_up_to_those_of_the_day(
     assert float(deltas.sum()) == pytest.approx(2 * bought - volume, abs=1e-9 * volume)
 
 
+def test_the_point_of_control_has_the_longest_bar_of_both_sides_where_lines_merge_rows() -> None:
+    """The line above it has more in sum, 9 + 9 of which takers bought 1 + 8."""
+    profile = replace(profile_of([10.0, 0.0, 9.0, 9.0]), bought=(10.0, 0.0, 1.0, 8.0))
+    upper, lower = text_of(paint_sides(profile, PriceScale(99.5, 103.5, 2), 18, palette_of("ascii")))
+    bars = [[line[1:11].count(sign) for sign in "#="] for line in (upper, lower)]
+    assert bars == [[4, 5], [10, 0]]
+    assert [line[11:18].strip() for line in (upper, lower)] == ["+0", "+10"]
+
+
 def test_a_line_that_merges_rows_has_their_sum_and_a_row_over_several_lines_has_its_delta_once() -> None:
     def deltas(scale: PriceScale) -> list[str]:
         return [line[18:25].strip() for line in text_of(paint_sides(SIDES, scale, 30, palette_of("ascii")))]
