@@ -198,11 +198,13 @@ def known_text(exact_share: float, known_share: float) -> str:
         known_share: of the volume that is known by price, 0..1.
 
     Returns:
-        ``exact``, ``97 %``, or ``~`` where all of it is guessed of candles.
+        ``exact``, ``97 %``, ``<1 %``, or ``~`` where all of it is guessed of candles.
     """
     if exact_share >= 1:
         return "exact"
-    return f"{min(99, int(known_share * 100))} %" if known_share > 0 else "~"
+    if known_share <= 0:
+        return "~"
+    return f"{min(99, int(known_share * 100))} %" if known_share >= 0.01 else "<1 %"
 
 
 def bytes_text(value: int) -> str:

@@ -100,7 +100,7 @@ def test_clock_is_utc() -> None:
 
 @pytest.mark.parametrize(
     ("exact", "known", "text"),
-    [(1.0, 1.0, "exact"), (0.0, 0.97, "97 %"), (0.9, 1.0, "99 %"), (0.0, 0.004, "0 %"), (0.0, 0.0, "~")],
+    [(1.0, 1.0, "exact"), (0.0, 0.97, "97 %"), (0.9, 1.0, "99 %"), (0.0, 0.004, "<1 %"), (0.0, 0.0, "~")],
 )
 def test_volume_is_exact_only_where_every_minute_is(exact: float, known: float, text: str) -> None:
     assert known_text(exact, known) == text

@@ -76,7 +76,7 @@ def test_at_the_edges_of_a_bar_nothing_is_out_of_balance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(1.0, "exact"), (0.9999, "99 %"), (0.97, "97 %"), (0.004, "0 %"), (0.0, "~")]
+    ("share", "text"), [(1.0, "exact"), (0.9999, "99 %"), (0.97, "97 %"), (0.004, "<1 %"), (0.0, "~")]
 )
 def test_each_bar_states_how_much_is_known(share: float, text: str) -> None:
     lines = text_of(bar_of([5.0, 1.0], [2.0, 1.0], share=share), 1, 2)
