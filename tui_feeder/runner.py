@@ -87,9 +87,7 @@ def run(loaded: LoadedConfig, options: Options, faults: Faults | None = None) ->
     needs = unmet_requirements(config)
     if fatal := [need for need in needs if need.fatal]:
         raise ConfigError([problem_from_need(loaded, need) for need in fatal])
-    # What ends the run is an error of its own.
-    lacking = [str(need) for need in needs if not need.key.startswith(("application.", "service."))]
-    options = replace(options, notes=(*options.notes, *lacking))
+    options = replace(options, notes=(*options.notes, *map(str, needs)))
     stated = config.service.log_file
     usual = None if options.headless else state_folder() / "feeder-tui.log"
     log_file = configure_logging(config, stated or usual, own=stated is None)

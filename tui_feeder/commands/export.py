@@ -51,7 +51,7 @@ def export(
         Optional[Format],  # noqa: UP045
         typer.Option(
             "--format",
-            help="Default: what the name of FILE ends in, else csv. parquet needs: pip install "
+            help="Default: what the name of FILE ends in; csv without an ending. parquet needs: pip install "
             "'feeder-tui[parquet]'.",
         ),
     ] = None,

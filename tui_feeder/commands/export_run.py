@@ -40,11 +40,6 @@ _INSTANTS = ("open_time", "close_time", "start", "end", "time", "day")
 _NO_LADDERS = "no trades of this symbol and range are stored, or not yet: see trades.symbols and trades.days"
 #: What names of files end in, and what is written under them.
 _ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
-#: Of files that programs take for something that is not written here.
-_OTHER_ENDINGS = frozenset(
-    {".xlsx", ".xls", ".ods", ".tsv", ".feather", ".arrow", ".ipc", ".orc", ".avro", ".h5", ".hdf5", ".pkl",
-     ".npy", ".npz", ".db", ".sqlite", ".duckdb", ".gz", ".zip", ".zst", ".bz2", ".xz"}
-)  # fmt: skip
 _GROUP_ROWS = 100_000  # rows of a Parquet row group, about
 
 
@@ -148,19 +143,18 @@ def form_of(stated: str | None, output: Path | None) -> str:
         The form.
 
     Raises:
-        UsageError: the name of the file is that of another form.
+        UsageError: the name of the file is that of another form, or of none and none is stated.
     """
     ending = "" if output is None else output.suffix.lower()
     named = _ENDINGS.get(ending)
-    if named is not None and stated in (None, named):
-        return named
-    if named is None and ending not in _OTHER_ENDINGS | ({".json"} if stated != "jsonl" else set()):
-        return stated or "csv"
-    if stated is not None:
+    if stated is None:
+        if named is None and ending:
+            known = "name the file .csv, .jsonl (one object a line) or .parquet, or state --format"
+            raise UsageError(f"{output}: nothing is known to be written to a file {ending}: {known}")
+        return named or "csv"
+    if named not in (None, stated):
         raise UsageError(f"{output} is not the name of a file of --format {stated}: name it .{stated}")
-    raise UsageError(
-        f"{output}: {ending} is not written: name the file .csv, .jsonl (one object a line) or .parquet"
-    )
+    return stated
 
 
 def check_request(request: ExportRequest) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from tui_feeder.engine.analytics.aggregate import aggregate
 from tui_feeder.engine.core.candle import DAY_MS, MINUTE_MS
 from tui_feeder.engine.core.coverage import Coverage
 from tui_feeder.engine.derived.stored_reads import StoredReads
-from tui_feeder.engine.proof.folder import HeadPlace, ProofFolder, ProofFolderError, leaf_name
+from tui_feeder.engine.proof.folder import ProofFolder, ProofFolderError, leaf_name
 from tui_feeder.engine.storage.day_evidence import MOST_DAYS, days_of, incidents_of, minute_of
 from tui_feeder.engine.storage.store import Store
 from tui_feeder.errors import UsageError
@@ -204,10 +203,7 @@ class Tools:
                 if symbol:
                     raise UsageError("symbol needs day, such as 2026-02-21")
                 heads = folder.heads()
-                return {
-                    "total": len(heads),
-                    "heads": [_head(place) for place in heads[-MOST:]],
-                }
+                return {"total": len(heads), "heads": [place.described() for place in heads[-MOST:]]}
             date = _date(_moment("day", day))
             if symbol:
                 leaf = folder.last_leaf(date, leaf_name(symbol))
@@ -261,12 +257,6 @@ class Tools:
             stored = ", ".join(self._symbols()[:20]) or "nothing"
             raise UsageError(f"nothing of {symbol!r} is stored; there is: {stored}")
         return present
-
-
-def _head(place: HeadPlace) -> dict[str, Any]:
-    """A head's fields and the hash of its bytes."""
-    raw, fields = place.read()
-    return {"hash": sha256(raw).hexdigest(), **fields}
 
 
 def _bounded(name: str, value: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import orjson
@@ -93,12 +92,11 @@ def show(folder: Path, day: str | None, symbol: str | None, json: bool) -> int:
 def _heads(heads: list[HeadPlace], json: bool) -> str:
     rows, objects = [], []
     for place in heads:
-        raw, head = place.read()
-        digest = sha256(raw).hexdigest()
-        objects.append({**head, "hash": digest})
+        head = place.described()
+        objects.append(head)
         corrections = str(len(head["replaces"]) or "")
         rows.append(
-            [place.day, str(place.number), str(head["leaves"]), corrections, str(head["time"]), digest]
+            [place.day, str(place.number), str(head["leaves"]), corrections, str(head["time"]), head["hash"]]
         )
     if json:
         return orjson.dumps({"heads": objects}, option=orjson.OPT_INDENT_2).decode()

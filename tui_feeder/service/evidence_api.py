@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from tui_feeder.day_evidence import DayView, Incident
@@ -181,11 +180,7 @@ class EvidenceApi:
 
 
 def _heads(places: Sequence[HeadPlace]) -> list[dict[str, Any]]:
-    found = []
-    for place in places:
-        raw, head = place.read()
-        found.append({**head, "hash": sha256(raw).hexdigest()})
-    return found
+    return [place.described() for place in places]
 
 
 def _day(view: DayView) -> dict[str, Any]:

@@ -202,7 +202,8 @@ def test_export_writes_the_same_candles_in_every_format(folder: Path, rows: Rows
     ("name", "arguments", "first"),
     [
         ("x.jsonl", (), b'{"open_time":'), ("X.NDJSON", (), b'{"open_time":'), ("x.csv", (), b"open_time,"),
-        ("x.json", ("--format", "jsonl"), b'{"open_time":'), ("x.txt", (), b"open_time,"),
+        ("x.json", ("--format", "jsonl"), b'{"open_time":'), ("x", (), b"open_time,"),
+        ("x.txt", ("--format", "csv"), b"open_time,"),
         ("x.parquet", (), b"PAR1"), ("x.parquet", ("--profile", "rows"), b"PAR1"),
     ],
 )  # fmt: skip
@@ -310,7 +311,7 @@ def test_bars_that_lack_minutes_are_left_out_unless_asked_for(folder: Path, rows
         (("export", "--symbol", "BTCUSDT", "-o", "x.xlsx"), 2, "name the file .csv, .jsonl"),
         (("export", "--symbol", "BTCUSDT", "-o", "x.json"), 2, "name the file .csv, .jsonl"),
         (("export", "--symbol", "BTCUSDT", "-o", "x.parquet", "--format", "csv"), 2, "name it .csv"),
-        (("export", "--symbol", "BTCUSDT", "-o", "x.csv.gz", "--format", "csv"), 2, "name it .csv"),
+        (("export", "--symbol", "BTCUSDT", "-o", "x.csv.gz"), 2, "or state --format"),
         (("export", "--symbol", "BTCUSDT", "--timeframe", "7m"), 2, "'7m' is not a timeframe"),
         (("export", "--symbol", "BTCUSDT", "--to", "yesterday"), 2, "--to: 'yesterday' is not a time"),
         (("export", "--symbol", "BTCUSDT", "-o", "none/x.csv"), 1, "none/x.csv cannot be written"),

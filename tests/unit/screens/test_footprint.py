@@ -120,17 +120,9 @@ class Loading(FakeMonitor):
 
     missing = 24
 
-    def footprint(
-        self,
-        symbol: str,
-        timeframe: int,
-        count: int,
-        levels: int,
-        end: int | None = None,
-        patience: float | None = None,
-    ) -> FootprintView | None:
+    def footprint(self, symbol: str, *asked: int | None, **more: float | None) -> FootprintView | None:
         """The newest bars, as far as they are made."""
-        found = super().footprint(symbol, timeframe, count, levels, end, patience)
+        found = super().footprint(symbol, *asked, **more)
         if found is None or self.missing >= len(found.bars):
             return unmade_footprint(symbol)
         return replace(found, bars=found.bars[self.missing :], whole=not self.missing)
@@ -178,15 +170,7 @@ async def test_while_candles_are_being_read_every_screen_states_it(key: str, wro
 class Untraded(FakeMonitor):
     """Of which nothing was traded."""
 
-    def footprint(
-        self,
-        symbol: str,
-        timeframe: int,
-        count: int,
-        levels: int,
-        end: int | None = None,
-        patience: float | None = None,
-    ) -> FootprintView | None:
+    def footprint(self, symbol: str, *asked: int | None, **more: float | None) -> FootprintView | None:
         """Nothing."""
         return None
 

@@ -48,6 +48,11 @@ class HeadPlace(NamedTuple):
             raw = read_file(self.path / _HEAD)
             return raw, parse_head(raw)
 
+    def described(self) -> dict[str, Any]:
+        """The head's fields, and ``hash``, the SHA-256 of its bytes."""
+        raw, head = self.read()
+        return {**head, "hash": sha256(raw).hexdigest()}
+
     def signature(self) -> str:
         """The armored signature of the head."""
         with _readable(self.path / _SIGNATURE):
