@@ -66,6 +66,7 @@ def known_days(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verify(days: SignedDays, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
+    verify_proof._read.cache_clear()  # a folder may have the name of one that an earlier test had
     code = verify_proof.main([str(days.proof), "--archive", str(days.archive), *more])
     return code, capsys.readouterr().out
 
