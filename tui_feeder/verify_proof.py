@@ -1,97 +1,89 @@
-"""Checks signed days of candles against the exchange's own files, as docs/proof.md has it."""
-import argparse, collections, datetime, decimal, functools, io, itertools, json, multiprocessing.pool, re
+"""Checks signed days of candles against the exchange's own files; docs/proof.md has the format.
+
+Trusted are Python, ssh-keygen, SHA-256, the key given and the exchange's server; nothing that a proof states.
+1. Each head is signed by the key (without --key the folder's own: that shows one signer, not who it is).
+2. No head is missing, changed or in another place: number, day, time, and the hash of the head before it.
+3. The leaves are those that the head signed, by its Merkle root (RFC 6962), and name those that they replace.
+4. The exchange's zip and CHECKSUM of a leaf's symbol and day have the SHA-256 that the leaf states.
+5. The zip's 1,440 minutes have the leaf's SHA-256, but for those that it states otherwise, which are counted.
+Of what enters none of these, such as when a file was read, `feeder-tui proof verify` checks the form.
+"""
+import argparse, collections, datetime, decimal, functools, io, itertools, json, math, re
 import shutil, signal, subprocess, sys, tempfile, zipfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib import parse, request
+
 MOST = 64 << 20  # bytes of a file, an answer or a zip's file: what has more is refused
-SIGNATURE = re.compile(b"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=]+\n)+-----END SSH SIGNATURE-----\n")
-LONGEST = 600.0  # s that an answer may take; it may stand still for a tenth of that
 _FIELDS = "state open high low close volume quote_volume trades taker_buy_volume taker_buy_quote_volume"
-# The fields of a head and of a leaf, each with the form of its JSON, and the words in these forms.
-_HEAD, _LEAF, _WORDS = (dict(re.findall(r"(\S+) (\S+)", table)) for table in (r"""
-version 1 feeder TEXT number WHOLE day "DAY" time "TIME" leaves WHOLE root HASH previous HASH
-replaces \[({"leaf":HASH,"name":TEXT,"reason":TEXT},?)*\]""", r"""
-version 1 feeder TEXT market "(usdm|spot|coinm)" symbol "(?!\.\.?")([^\0-\x20"/\\\x7f]|\\"){1,64}" day "DAY"
-revision WHOLE canonical HASH locator "[0-9a-f]{376}" counts {("[mnpqu]":WHOLE,?)+} contract_size ("NUMBER")?
-sources {"archive":(null|FILE),"minutes":{("(archive|rest|stream)":WHOLE,?)*},"rest":\[(\[RUN,"TIME"\],?)*\]}
-other (\[(\[RUN,"([num],{9}|[pq](,DECIMAL){6},-?\d+(,DECIMAL){2})"\],?)+\])?""", r"""
-FILE {"checksum":TEXT,"etag":TEXT,"last_modified":TEXT,"path":TEXT,"read":"TIME","sha256":HASH}
-TEXT "([^"\\]|\\.)*+" HASH "[0-9a-f]{64}" WHOLE [1-9]\d{0,14} RUN \d{1,4},\d{1,4}
-TIME DAYT([01]\d|2[0-3])(:[0-5]\d){2}Z DAY (?!NEVER)(19[7-9]|2[01]\d)\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])
-NEVER ....-(02-30|(0[2469]|11)-31)|..(.[13579]|[02468][26]|[13579][048])-02-29|2100-02-29
-NUMBER DECIMAL([eE][-+]?\d+)? DECIMAL -?(0|[1-9]\d*)(\.\d+)?"""))
-_CANDLE = re.compile(rb"\d{13}(\d{3})?[ \t]*(,[ \t]*-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?[ \t]*){11}")
+_FOLDERS = {"usdm": "futures/um", "coinm": "futures/cm", "spot": "spot"}
+_ROW = re.compile(rb"\d{13}(\d{3})?[ \t]*(,[ \t]*-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?[ \t]*){11}")
+_NONE, _OTHER = [x + 9 * "," for x in "mnu"], re.compile(r"[pq](,-?[0-9]+(\.[0-9]+)?){9}")  # of a line
 _Stay = type("_Stay", (request.HTTPRedirectHandler,), {"redirect_request": lambda *_: None})  # goes nowhere
-def _why(error: Exception) -> str: return f"{type(error).__name__}: {error}"[:400]  # cut: it may quote a file
+
 @functools.lru_cache(4)
 def _read(url: str) -> bytes:
-    """Reads a regular file or an answer: in a thread, which is left alone when it takes too long."""
+    """Reads a regular file, or what a server has; ConnectionError where it does not give it."""
     if url.startswith("file:") and not Path(request.url2pathname(url[5:])).is_file():
         raise ValueError(f"there is no such regular file: {url}")
-    opened = functools.partial(request.build_opener(_Stay).open, url, timeout=LONGEST / 10)
-    with multiprocessing.pool.ThreadPool(1) as threads:
-        try: content = threads.apply_async(lambda: bytes(opened().read(MOST + 1))).get(LONGEST)
-        except Exception as error: raise ValueError(f"{_why(error)}: {url}") from error
+    try: content: bytes = request.build_opener(_Stay).open(url, timeout=60).read(MOST + 1)
+    except Exception as fault: raise ConnectionError(f"{fault!s:.300}: {url}") from fault
     if len(content) > MOST: raise ValueError(f"there are more than {MOST} bytes: {url}")
     return content
-def _parse(raw: bytes, forms: dict[str, str]) -> dict[str, Any]:
-    """Reads a head or leaf, of which there is one way to write it: keys sorted, each once, no blanks."""
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    """Reads a head or leaf: there is one way to write it, so nobody can read something else in its bytes."""
     found: dict[str, Any] = json.loads(raw)
-    write = functools.partial(json.dumps, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    if write(found).encode() != raw: raise ValueError("it is not in the one form that docs/proof.md has")
-    for name in {**forms, **found}:
-        form = forms.get(name, r"(TEXT|[][{}:,\d-])*+" if forms is _LEAF else "")  # a leaf may have others
-        form = functools.reduce(lambda form, word: form.replace(*word), _WORDS.items(), form)
-        text = write(found[name]) if name in found else ""
-        if not re.fullmatch(form, text, re.ASCII): raise ValueError(f"field {name} is {text[:60] or None}")
+    written = json.dumps(found, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    if written != raw or found["version"] != 1: raise ValueError("it is not of version 1, or in another form")
     return found
-def _parse_leaf(raw: bytes) -> dict[str, Any]:
-    """Reads a leaf, whose fields fit each other."""
-    size, other = float((leaf := _parse(raw, _LEAF)).get("contract_size", 1)), leaf.get("other", [])
-    counts, (archive, minutes, rest) = leaf["counts"], leaf["sources"].values()
-    fits = [sum(counts.values()) == 1440, sum(minutes.values()) == counts.get("p", 0) + counts.get("q", 0)]
-    fits += [("contract_size" in leaf) == (leaf["market"] == "coinm"), 0 < size < float("inf")]
-    fits += [start < end <= 1440 for start, end, _ in [*other, *rest]] + [archive is not None or not other]
-    fits += [before[1] <= run[0] for before, run in itertools.pairwise(other)]
-    if not all(fits): raise ValueError("fields contract_size, counts, other, sources do not fit")
-    return leaf
-def _rest(*row: float) -> str:
-    """What a line has after its time: p, or q without trades, and shortest decimals, no exponent, no -0."""
-    return ",".join(["pq"[not row[6]], *(f"{decimal.Decimal(repr(x + 0.0)).normalize():f}" for x in row)])
+
+def _minute(*values: float) -> str:
+    """What a canonical line of nine numbers has after its time; empty if they are not of a minute."""
+    if not all(map(math.isfinite, values)) or values[6] % 1 or abs(values[6]) >= 1 << 53: return ""
+    shortest = [f"{decimal.Decimal(repr(x + 0.0)).normalize():f}" for x in values]  # 0.0: there is no -0
+    return ",".join(["p" if values[6] else "q", *shortest])
+
+def _read_row(row: bytes, leaf: dict[str, Any]) -> tuple[int, str]:
+    """The open time (ms) of a row of a zip, and its canonical text; no text where it is not a minute's."""
+    o, h, low, c, volume, end, quote, trades, taker, taker_quote, unused = map(float, row.split(b",")[1:])
+    if leaf["market"] == "coinm":  # contracts and base coins become base coins and quote asset
+        size = float(leaf["contract_size"])
+        volume, quote, taker, taker_quote = quote, volume * size, taker_quote, taker * size
+    start, text = int(row[:13]), _minute(o, h, low, c, volume, quote, trades, taker, taker_quote)
+    lasts = (end // 1000 if end >= 1e14 else end) - start  # from ms, or µs
+    fits = (1 if leaf["market"] == "spot" else 59_999) <= lasts <= 59_999 and math.isfinite(unused)
+    return start, text if fits and start % 60_000 == 0 else ""
+
 def _lines(zipped: bytes, leaf: dict[str, Any]) -> tuple[list[str], int]:
     """The canonical lines of a leaf's day, and how many of them the leaf has otherwise than the zip."""
-    files = (archive := zipfile.ZipFile(io.BytesIO(zipped))).infolist()
-    if len(files) != 1: raise ValueError(f"the zip has {len(files)} files, not one")
-    if files[0].compress_type not in (0, 8): raise ValueError("its file is neither stored nor deflated")
-    if len(text := archive.open(files[0]).read(MOST + 1)) > MOST: raise ValueError("its file is too large")
-    rows = text.replace(b"\r", b"").split(b"\n")
     midnight = int(datetime.datetime.fromisoformat(leaf["day"] + "T00:00:00+00:00").timestamp()) * 1000
-    first, after, rests = b"%013d" % midnight, b"%013d" % (midnight + 86_400_000), ["m,,,,,,,,,"] * 1440
-    for row in (row.split(b",") for row in rows if first <= row < after and _CANDLE.fullmatch(row)):
-        start, (o, h, low, c, v, end, q, n, tb, tq, ignored) = int(row[0][:13]), map(float, row[1:])
-        if leaf["market"] == "coinm":  # contracts and base coins become base coins and quote asset
-            v, q, tb, tq = q, v * (size := float(leaf["contract_size"])), tq, tb * size
-        lasts = (end // 1000 if 1e14 <= end < 1e300 else end) - start  # from ms, or µs
-        good = (1 if leaf["market"] == "spot" else 59_999) <= lasts <= 59_999 and start % 60_000 == n % 1 == 0
-        if good and abs(n) < 1 << 53 and max(map(abs, (o, h, low, c, v, q, tb, tq, ignored))) < float("inf"):
-            rests[(start - midnight) // 60_000] = _rest(o, h, low, c, v, q, n, tb, tq)
-    in_zip = list(rests)
-    for start, end, x in leaf.get("other", []):
-        rests[start:end] = [x] * (end - start)
-        if x[0] in "pq" and x != _rest(*map(float, x[2:].split(","))): raise ValueError(f"field other: {x}")
-    return [f"{i // 60:02}{i % 60:02},{x}" for i, x in enumerate(rests)], sum(map(str.__ne__, rests, in_zip))
+    first, after, texts = b"%013d" % midnight, b"%013d" % (midnight + 86_400_000), _NONE[:1] * 1440
+    file, *more = (archive := zipfile.ZipFile(io.BytesIO(zipped))).infolist()
+    if more or file.compress_type not in (0, 8): raise ValueError("it is not one file, stored or deflated")
+    if len(content := archive.open(file).read(MOST + 1)) > MOST: raise ValueError("its file is too large")
+    for row in content.replace(b"\r", b"").split(b"\n"):
+        if first <= row < after and _ROW.fullmatch(row):
+            start, text = _read_row(row, leaf)
+            if text: texts[(start - midnight) // 60_000] = text
+    in_zip, before = list(texts), 0
+    for start, end, text in leaf.get("other", []):
+        good = text in _NONE or (_OTHER.fullmatch(text) and text == _minute(*map(float, text[2:].split(","))))
+        if not good or not before <= start < end <= 1440: raise ValueError(f"field other has {start}, {text}")
+        texts[start:end], before = [text] * (end - start), end
+    lines = [f"{i // 60:02}{i % 60:02},{text}" for i, text in enumerate(texts)]
+    return lines, sum(map(str.__ne__, texts, in_zip))
+
 def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], str]:
     """What of a leaf does not agree with the zip and its CHECKSUM, and what does."""
     if (archive := leaf["sources"]["archive"]) is None: return [], "no file to compare"
-    name, folders = parse.quote(leaf["symbol"], safe=""), {"usdm": "futures/um", "coinm": "futures/cm"}
-    kind, day = (("daily", leaf["day"]), ("monthly", leaf["day"][:7]))["/monthly/" in archive["path"]]
-    path = f"/data/{folders.get(leaf['market'], 'spot')}/{kind}/klines/{name}/1m/{name}-1m-{day}.zip"
-    zipped, checksum = _read(base + path), _read(f"{base}{path}.CHECKSUM").decode().lower().split()[:1]
-    digest, stated = sha256(zipped).hexdigest(), archive["checksum"].lower().split()[:1]
-    try: lines, otherwise = _lines(zipped, leaf)
-    except Exception as error: raise ValueError(f"{_why(error)}: {path}") from error
+    name, is_month = parse.quote(leaf["symbol"], safe=""), "/monthly/" in archive["path"]
+    kind, day = ("monthly", leaf["day"][:7]) if is_month else ("daily", leaf["day"])
+    path = f"/data/{_FOLDERS[leaf['market']]}/{kind}/klines/{name}/1m/{name}-1m-{day}.zip"
+    zipped, checksum = _read(base + path), _read(f"{base}{path}.CHECKSUM").decode().lower()
+    digest = sha256(zipped).hexdigest()
+    lines, otherwise = _lines(zipped, leaf)
     columns = list(zip(*(line.split(",") for line in lines), strict=True))[1:]
     parts = [*(lines[60 * h : 60 * h + 60] for h in range(24)), *(lines[m::60] for m in range(60)), *columns]
     *digests, canonical = (sha256("\n".join([*part, ""]).encode()).hexdigest() for part in [*parts, lines])
@@ -101,17 +93,16 @@ def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], str]:
     fits = {
         "field sources.archive.path is not that of this symbol and day": archive["path"] == path,
         f"field sources.archive.sha256 is not that of the zip, {digest}": archive["sha256"] == digest,
-        "the zip's SHA-256 is not the one in the CHECKSUM beside it": checksum == [digest],
-        "field sources.archive.checksum has another SHA-256": stated in ([], [archive["sha256"]]),
+        "the zip's SHA-256 is not the one in the CHECKSUM beside it": checksum.split()[:1] == [digest],
         f"leaf and zip differ: minute {', '.join(times[:8])}, field {', '.join(fields)}": not odd,
         "field canonical is not the SHA-256 of its minutes": canonical == leaf["canonical"],
         "field counts is not that of its minutes": collections.Counter(columns[0]) == leaf["counts"],
     }
-    but = f", but for {otherwise} that the leaf has otherwise" * bool(otherwise)
+    but = f", but for {otherwise} that the leaf has otherwise" if otherwise else ""
     return [fault for fault in fits if not fits[fault]], f"its 1,440 minutes are those of {path}{but}"
+
 def _signature_faults(head: bytes, signature: bytes, key: bytes) -> list[str]:
     """Why ``ssh-keygen`` does not accept a signature; empty where it does, or is not there."""
-    if not SIGNATURE.fullmatch(signature): return ["signature: it is not in the form of one"]
     if not shutil.which("ssh-keygen"): return []
     command = ["ssh-keygen", "-Y", "verify", "-I", "feeder-tui", "-n", "feeder-tui-proof", "-s", "signature"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -120,58 +111,64 @@ def _signature_faults(head: bytes, signature: bytes, key: bytes) -> list[str]:
         done = subprocess.run([*command, "-f", "signers"], cwd=scratch, input=head, capture_output=True)
     text = done.stderr.decode(errors="replace").strip()[:200] or "it is of another key"
     return [f"signature: {text}"] if done.returncode else []
+
 def _root(level: list[str]) -> str:
     """The Merkle tree hash of RFC 6962, 2.1: nodes are hashed in pairs; a last one goes up."""
     pairs = itertools.zip_longest(level[::2], level[1::2], fillvalue="")
     above = [sha256(b"\1" + bytes.fromhex(a + b)).hexdigest() if b else a for a, b in pairs]
     return _root(above) if len(level) > 1 else "".join(level)
+
 def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, Any]]:
-    """Checks all heads in their order: what is wrong, their hashes, the last leaf of each symbol and day."""
-    wrong, hashes, number, was, last, whole = list[str](), ["0" * 64], 0, "", dict[str, Any](), True
+    """Checks heads in order, up to one without form: faults, hashes, the last leaf of each symbol and day."""
+    wrong, hashes, number, was, last = list[str](), ["0" * 64], 0, "1970", dict[str, Any]()
     homes = [x for x in folder.iterdir() if re.fullmatch(r"\d{6,}-\d{4}-\d\d-\d\d", x.name, re.ASCII)]
-    for home in sorted(homes, key=lambda path: (len(path.name), path.name)):
-        faults, leaves, now, at, number = list[str](), dict[str, Any](), list[str](), "head.json", number + 1
+    for here, home in sorted((int(x.name[:-11]), x) for x in homes):
+        leaves, now, at, of = dict[str, Any](), list[str](), "head.json", f"head {home.name}:"
         try:
             hashes.append(sha256(raw := _read(f"{home.as_uri()}/{at}")).hexdigest())
-            head, at = _parse(raw, _HEAD), "head.json.sig"
+            head, at = _parse(raw), "head.json.sig"
             faults, at = _signature_faults(raw, _read(f"{home.as_uri()}/{at}"), key), "leaves.txt"
+            wrong += [f"{of} {fault}" for fault in faults]
             for line in _read(f"{home.as_uri()}/{at}").splitlines(keepends=True):
                 now.append(sha256(b"\0" + line[65:-1]).hexdigest())
                 at, signed = f"leaves.txt, line {len(now)}", f"{now[-1]} \n".encode() == line[:65] + line[-1:]
-                if not signed: faults.append(f"{at} is not the leaf that was signed")
-                leaf = _parse_leaf(line[65:-1]) | {"hash": now[-1]}
-                of = f"{leaf['market']}/{leaf['symbol']} {leaf['day']}"
-                if of <= max(leaves, default="") or leaf["day"] != head["day"]:
-                    faults.append(f"{at}, {of}, is not sorted, or there twice, or of another day")
-                leaves[of] = leaf
-            fits: dict[str, Any] = {"number": int(home.name[:-11]) if head["number"] == number else number}
-            fits |= {"leaves": len(now), "time": max(head["time"], was, head["day"] + "T24")}
-            fits |= {"day": home.name[-10:], "root": _root(now)} | ({"previous": hashes[-2]} if whole else {})
-            faults += [f"field {x} does not fit: {head[x]}, not {y}" for x, y in fits.items() if head[x] != y]
+                if not signed: wrong.append(f"{of} {at} is not the leaf that was signed")
+                leaf = _parse(line[65:-1]) | {"hash": now[-1]}
+                name = f"{leaf['market']}/{leaf['symbol']} {leaf['day']}"
+                if name <= max(leaves, default="") or leaf["day"] != head["day"]:
+                    wrong.append(f"{of} {at}, {name}, is not sorted, or there twice, or of another day")
+                leaves[name] = leaf
+            if here > number + 1: wrong.append(f"{of} heads {number + 1} to {here - 1} before it are missing")
+            at, time = "head.json", max(head["time"], was, head["day"] + "T24")
+            fits = {"number": max(here, number + 1), "day": home.name[-10:], "time": time, "leaves": len(now)}
+            fits |= {"root": _root(now), "previous": hashes[-2]}
+            odd = [x for x in fits if head[x] != fits[x]]
+            wrong += [f"{of} field {x} does not fit: {head[x]}, not {fits[x]}" for x in odd]
             steps = {x["revision"] - last.get(of, {"revision": 0})["revision"] for of, x in leaves.items()}
             olds = sorted((item["leaf"], f"{item['name']} {head['day']}") for item in head["replaces"])
-            if whole and (steps != {1} or olds != sorted((last[x]["hash"], x) for x in leaves if x in last)):
-                faults.append(f"field replaces does not fit: {head['replaces']}"[:200])
-            number, was, last = int(home.name[:-11]), head["time"], last | leaves
-        except Exception as error: faults, whole = [*faults, f"{at} cannot be used: {_why(error)}"], False
-        wrong += [f"head {home.name}: {fault}" for fault in faults]
+            if steps != {1} or olds != sorted((last[x]["hash"], x) for x in leaves if x in last):
+                wrong.append(f"{of} field replaces does not fit: {head['replaces']}"[:200])
+            number, was, last = here, head["time"], last | leaves
+        except Exception as x: return [*wrong, f"{of} {at} cannot be used: {x!r:.400}"], hashes[1:], last
     return wrong, hashes[1:], last
+
 def _single(proof: dict[str, Any], key: bytes) -> tuple[list[str], list[str], dict[str, Any]]:
     """Checks a leaf with its inclusion path and head; gives what :func:`_chain` gives."""
-    raw, leaf = proof["head"].encode(), _parse_leaf(proof["leaf"].encode())
-    head, node = _parse(raw, _HEAD), sha256(b"\0" + proof["leaf"].encode()).hexdigest()
+    raw, leaf, head = proof["head"].encode(), _parse(proof["leaf"].encode()), _parse(proof["head"].encode())
+    node = sha256(b"\0" + proof["leaf"].encode()).hexdigest()
     for side, other in proof["path"]:
         node = sha256(b"\1" + bytes.fromhex({"left": other + node, "right": node + other}[side])).hexdigest()
-    wrong = ["the inclusion path does not lead from the leaf to the root of the head of its day"]
-    wrong *= (node, leaf["day"]) != (head["root"], head["day"])
-    wrong += _signature_faults(raw, proof["signature"].encode(), key)
+    wrong = _signature_faults(raw, proof["signature"].encode(), key)
+    if (node, leaf["day"]) != (head["root"], head["day"]):
+        wrong.append("the inclusion path does not lead from the leaf to the root of the head of its day")
     return wrong, [sha256(raw).hexdigest()], {f"{leaf['market']}/{leaf['symbol']} {leaf['day']}": leaf}
+
 def main(arguments: list[str] | None = None) -> int:
-    """Checks what the command line names. Exit codes: 0 all of it holds, 1 not."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Checks what is named. Exit codes: 0 all of it holds, 1 not, 3 a server did not answer."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name in ("proof", "--day", "--symbol", "--key", "--known", "--archive"):
         parser.add_argument(name, default="https://data.binance.vision" if name == "--archive" else None)
-    given, texts = parser.parse_args(arguments), list[str]()
+    given, texts, unknown = parser.parse_args(arguments), list[str](), 0
     path = Path(given.proof).absolute()
     base = given.archive if "://" in given.archive else Path(given.archive).absolute().as_uri()
     try:
@@ -180,20 +177,23 @@ def main(arguments: list[str] | None = None) -> int:
         key = proof["key"].encode() if proof and given.key is None else _read(signers.as_uri())
         if b"ssh-ed25519 " not in key: raise ValueError(f"no public key (as in a file .pub) is in {signers}")
         wrong, hashes, leaves = _single(proof, key) if proof else _chain(path, key)
-    except Exception as x: sys.exit(f"{path} or its allowed_signers or --key cannot be used: {_why(x)}")
-    wrong += [f"head {given.known} is missing, or was changed"] * (given.known not in [None, *hashes])
-    print(*(fault.encode("unicode_escape").decode() for fault in wrong), sep="\n", end="\n" * bool(wrong))
+    except Exception as x: sys.exit(f"{path} or its allowed_signers or --key cannot be used: {x!r:.400}")
+    if given.known not in [None, *hashes]: wrong.append(f"head {given.known} is missing, or was changed")
+    for fault in wrong: print(fault[:600].encode("unicode_escape").decode())
     for name, leaf in sorted(leaves.items()):
         if given.day in (None, leaf["day"]) and given.symbol in (None, leaf["symbol"], name[:-11]):
             try: faults, text = _leaf_faults(leaf, base.rstrip("/"))
-            except Exception as x: faults, text = [f"its leaf, zip or CHECKSUM cannot be used: {_why(x)}"], ""
-            print(f"{name}: {'; '.join(faults) or text}".encode("unicode_escape").decode(), flush=True)
+            except ConnectionError as x: faults, text, unknown = [], f"could not be checked: {x}", unknown + 1
+            except Exception as x: faults, text = [f"leaf, zip or CHECKSUM cannot be used: {x!r:.400}"], ""
+            print(f"{name}: {'; '.join(faults) or text}"[:2000].encode("unicode_escape").decode(), flush=True)
             wrong, texts = wrong + faults, [*texts, text]
-    word = f"DOES NOT HOLD, {len(wrong)} fault(s)" if wrong else "holds" if texts else "no leaf"
+    word = f"COULD NOT BE CHECKED, {unknown} leaves" if unknown else "holds" if texts else "no leaf"
+    word = f"DOES NOT HOLD, {len(wrong)} fault(s)" if wrong else word
     signed = "signatures" if shutil.which("ssh-keygen") else "(no ssh-keygen: no signatures)"
     counts = f"{len(texts)} leaves, {texts.count('no file to compare')} without a file"
     print(f"{word}: {signed}, {len(hashes)} heads, {counts}; last head", (hashes or ["none"])[-1], flush=True)
-    return 1 if wrong or not texts else 0
+    return 1 if wrong or not texts else 3 if unknown else 0
+
 if __name__ == "__main__":
     for x in (signal.SIGINT, getattr(signal, "SIGPIPE", signal.SIGINT)): signal.signal(x, signal.SIG_DFL)
     sys.exit(main())

@@ -23,7 +23,8 @@ def mcp(
 
       feeder-tui mcp --storage candles
 
-    Exit codes: 0 the other side has closed its end, 1 there is no store, 2 the package mcp is not installed.
+    Exit codes: 0 the other side has closed its end, 1 there is no store, 2 the package mcp is not installed,
+    141 the other side died.
     """
     with reported_failures():
         loaded = load_config(config, config_flags(storage))

@@ -180,7 +180,7 @@ def verify(
 ) -> None:
     """Check signed days against the exchange's files and, where there is one, the store.
 
-    The first part is what verify_proof.py does, which needs nothing but Python.
+    The first part is what verify_proof.py does, which needs nothing but Python, and the form of every field.
 
     For example:
 
@@ -188,7 +188,8 @@ def verify(
 
       feeder-tui proof verify proof --day 2026-02-21 --key key.pub
 
-    Exit codes: 0 all of it holds, 1 the folder cannot be read, 4 something does not hold.
+    Exit codes: 0 all of it holds, 1 the folder cannot be read, 3 the archive did not give what is to be
+    compared, 4 something does not hold.
     """  # fmt: skip
     with reported_failures():
         loaded = load_config(config, _flags(storage, folder))

@@ -176,7 +176,8 @@ def verify(config: Config, chosen: Chosen) -> int:
         wrong = verify_proof.main([str(folder.path), *given])
     except SystemExit as end:  # which has the text of what cannot be used
         raise UsageError(str(end)) from None
-    return ExitCode.DIFFERENCES if _against_store(config, folder, chosen) or wrong else ExitCode.OK
+    differs = _against_store(config, folder, chosen) or wrong == 1
+    return ExitCode.DIFFERENCES if differs else ExitCode.INCOMPLETE if wrong else ExitCode.OK
 
 
 def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:

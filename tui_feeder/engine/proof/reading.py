@@ -1,6 +1,7 @@
 """Reads the files of signed days, and names what of them is not as docs/proof.md states.
 
-``verify_proof.py`` has the same rules, as it stands alone; this names the value and what it should be.
+``verify_proof.py`` stands alone, and checks what proves something; this checks the form of every field too,
+and names the value and what it should be.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tui_feeder.verify_proof import MOST, SIGNATURE
+from tui_feeder.verify_proof import MOST
 
+_SIGNATURE = re.compile(b"-----BEGIN SSH SIGNATURE-----\n([A-Za-z0-9+/=]+\n)+-----END SSH SIGNATURE-----\n")
 _SOURCES = ("archive", "rest", "stream")
 _DECIMAL = r"-?(0|[1-9]\d*)(\.\d+)?"
 
@@ -241,6 +243,9 @@ def parse_leaf(raw: bytes) -> dict[str, Any]:
         raise ValueError("field counts has not 1440 minutes, or field sources.minutes not those of p and q")
     if leaf.get("other") == [] or (leaf["sources"]["archive"] is None and "other" in leaf):
         raise ValueError("field other is left out where there is no file, or no run")
+    archive = leaf["sources"]["archive"] or {"checksum": "", "sha256": ""}
+    if archive["checksum"].lower().split()[:1] not in ([], [archive["sha256"]]):
+        raise ValueError("field sources.archive.checksum has another SHA-256 than sources.archive.sha256")
     other, rest = leaf.get("other", []), leaf["sources"]["rest"]
     if any(start >= end for start, end, _ in [*other, *rest]) or any(a[1] > b[0] for a, b in pairwise(other)):
         raise ValueError("fields other and sources.rest have a run that ends before it begins, or the next")
@@ -256,7 +261,7 @@ def check_signature(raw: bytes) -> None:
     Raises:
         ValueError: it has not the form, or something before or after it.
     """
-    if not SIGNATURE.fullmatch(raw):
+    if not _SIGNATURE.fullmatch(raw):
         raise ValueError(
             "it is not the lines from BEGIN to END SSH SIGNATURE, each with a newline, and nothing else"
         )
