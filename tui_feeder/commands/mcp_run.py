@@ -48,7 +48,7 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
     with contextlib.closing(Store(path, read_only=True)) as store:
         tools = Tools(loaded.config, store, socket)
 
-        class Server(MCPServer):
+        class Server(MCPServer):  # type: ignore[misc]  # mcp is an extra: its classes are not known
             """Reports wrong arguments in one line."""
 
             async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:  # noqa: ANN401 - of mcp

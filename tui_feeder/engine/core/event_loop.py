@@ -17,8 +17,8 @@ LAG_BOUNDS = (
     5.0,
 )  # fmt: skip
 #: With Python's own 5 ms, a loop that competes with a parsing and a writing thread waits 15 to 50 ms to
-#: run (measured while months are read); with half a one 15 to 20, at no cost in candles a second.
-_SWITCH_SECONDS = 0.0005
+#: run (measured while months are read); with a fifth of one 7 to 20, at no cost in candles a second.
+_SWITCH_SECONDS = 0.0002
 #: Of a loop that stood still, so many of the ticks it missed count at most.
 _MISSED = 1_000
 
