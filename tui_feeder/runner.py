@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from tui_feeder.config import Config, ConfigError, LoadedConfig
 from tui_feeder.configuration.files import FILE_NAME
@@ -36,14 +35,12 @@ from tui_feeder.monitor import ConfiguredValue, Faults
 from tui_feeder.paths import FolderError, config_folder, expand_user, state_folder
 from tui_feeder.service.startup import serve_configured
 
-if TYPE_CHECKING:
-    pass
-
 log = logging.getLogger(__name__)
 
 
 #: Signals that would end the process without a word; sent by mistake they end no feeder.
 _NOT_OURS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+_following_hangup = threading.Lock()
 
 
 class RunError(RunFailure):
@@ -163,10 +160,19 @@ def _rule_file(loaded: LoadedConfig, options: Options) -> RuleFile | None:
 
 
 def _handle_hangup(read: Callable[[], LoadedConfig] | None, engine: EngineThread) -> None:
-    """What SIGHUP asks for: a new log file where it was moved, and the configuration as it is now."""
-    threading.Thread(target=reopen_log_files, name="log", daemon=True).start()
-    if read is not None:
-        _reload(read, engine)
+    """What SIGHUP asks for: a new log file where it was moved, and the configuration as it is now.
+
+    Followed in a thread: what the signal interrupts may be within a line of the log, or following one.
+    """
+    threading.Thread(target=_follow_hangup, args=(read, engine), name="hangup", daemon=True).start()
+
+
+def _follow_hangup(read: Callable[[], LoadedConfig] | None, engine: EngineThread) -> None:
+    """One signal after the other, each of which reads the configuration: none ends with an older one."""
+    with _following_hangup:
+        reopen_log_files()
+        if read is not None:
+            _reload(read, engine)
 
 
 def _reload(read: Callable[[], LoadedConfig], engine: EngineThread) -> None:
