@@ -56,7 +56,7 @@ _LEVELS: tuple[Entry, ...] = (
     ("VAH VAL", "value area high and low: 70 % of the day's volume lies between, unless configured"),
     ("GAPS", "missing minutes of the wanted range"),
     ("AGE", "since the last frame: seconds, m minutes, h hours, d days; ! late or stale"),
-    ("e21 e89", "in the charts: EMA of 21 and of 89 closes"),
+    ("e21 e89", "in the charts: EMA of so many closes, by default 21 and 89"),
     ("vol, V", "in charts and profile: volume in the base asset"),
     ("min", "minutes counted in the profile"),
     _KNOWN,
@@ -64,7 +64,7 @@ _LEVELS: tuple[Entry, ...] = (
     ("eta", "time until history is read, or a gap is filled"),
 )
 _CHART: tuple[Entry, ...] = (
-    ("e21 e89", "EMA of 21 and of 89 closes"),
+    ("e21 e89", "EMA of so many closes, by default 21 and 89"),
     ("O H L C", "open, high, low, close of the bar"),
     ("V, vol", "volume of the bar, in the base asset"),
     ("range", "from the low to the high of the bar, in % of the low"),

@@ -30,7 +30,7 @@ _STATES = {
     "paused": ("off", Role.ACCENT),
     "seeking": ("loading", Role.ACCENT),
 }
-_SINKS = {"kafka": "kfk", "postgres": "pg", "postgresql": "pg"}
+_SINKS = {"kafka": "kfk", "postgres": "pg"}
 _RECENT_MS = 120_000
 _BAR = 20  # cells of the bar of a history
 _DETAILS = re.compile(r"https?://\S+ is unreachable: |\[Errno \d+\] ")

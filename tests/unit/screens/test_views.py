@@ -119,7 +119,7 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
     snapshot = replace(
         monitor.snapshot(),
         streams=(StreamView("market 1", "backing off", 12, NOON - 42_000, 0.0, None, 3, "reset by peer"),),
-        sinks={"kafka": "ok", "postgresql": "behind by 3 min", "file candles": "ok"},
+        sinks={"kafka": "ok", "postgres": "behind by 3 min", "file candles": "ok"},
         counters={"archive_files": 12, "rest_requests": 188, "weight_waits": 2, "gaps_filled": 7},
         parts={"store": "running", "streams": "degraded", "clock": "running", "history BTCUSDT": "stopped"},
     )  # fmt: skip
@@ -132,7 +132,7 @@ def test_sources_tell_of_sockets_weight_archives_store_and_sinks() -> None:
         for expected in (
             "0 of 1 live", "backing off", "reset by peer", "61 of 2,400", "188, 2 waited for weight",
             "BNBUSDT", "68% monthly files, 12/40 files 31 MB, 1m20s to go", "1,036,800 candles in 182 MB",
-            "  postgresql   behind by 3 min", "  file candles ok", "1 of 2 parts run", "streams degraded",
+            "  postgres     behind by 3 min", "  file candles ok", "1 of 2 parts run", "streams degraded",
             "7 gaps filled",
         ):  # fmt: skip
             assert expected in text, expected

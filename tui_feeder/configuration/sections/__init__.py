@@ -1,4 +1,6 @@
-"""The sections of the configuration as frozen, typed values; every default of the program stands here.
+"""The sections of the configuration as frozen, typed values, with every default.
+
+Those of the keys of an alert rule depend on its kind and stand in ``engine/alerts/settings.py``.
 
 A key is a field: its type, its :class:`~tui_feeder.configuration.values.Key` with sentence, range and unit,
 and its default. Nothing else has to be written for it: see docs/contributing.md. Sections hold checked values

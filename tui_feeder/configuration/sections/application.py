@@ -17,7 +17,11 @@ class Application(Struct, frozen=True):
 
     symbols: Annotated[
         Symbols,
-        Key('USD-M futures to follow; also "ALL", or patterns like "*USDT"', flag="--symbols", reload=True),
+        Key(
+            'symbols to follow, others than USD-M as spot:BTCUSDT; also "ALL", or patterns like "*USDT"',
+            flag="--symbols",
+            reload=True,
+        ),
     ] = ("BTCUSDT",)
     timeframes: Annotated[
         Timeframes, Key(unit="seconds", ignored="one-minute candles are stored, all others made of them")

@@ -1,1 +1,1 @@
-"""Binance USD-M futures: the only code that knows its addresses, payloads and weights."""
+"""Binance, USD-M, COIN-M and spot: the only code that knows its addresses, payloads and weights."""

@@ -33,7 +33,7 @@ from tui_feeder.engine.exchanges.binance.stream_pool import ConnectionGate, Mark
 from tui_feeder.engine.exchanges.binance.usdm import USDM
 from tui_feeder.live_access import Forwarded
 
-#: Minutes read at once where the first of a day is looked for: the most for the weight.
+#: Minutes read at once where the first of a day is looked for: a third of one, of weight 2.
 _PAGE_MS = 480 * MINUTE_MS
 
 
