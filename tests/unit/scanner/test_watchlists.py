@@ -134,8 +134,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         change_lists(tmp_path / "file" / "watchlists.toml", lambda lists: lists.toggled_pin("A"))
 
 
-names = st.text(min_size=1, max_size=MAX_NAME).filter(lambda text: text.isprintable() and text.strip())
-line = st.text(max_size=30).filter(str.isprintable)
+printable = st.characters(exclude_categories=("C", "Z")) | st.just(" ")
+names = st.text(printable, min_size=1, max_size=MAX_NAME).filter(str.strip)
+line = st.text(printable, max_size=30)
 symbols = st.text("ABC0币.-_ ", min_size=1, max_size=8).filter(str.strip)
 steps = st.one_of(
     st.builds(lambda s: lambda lists: lists.toggled_pin(s), symbols),
