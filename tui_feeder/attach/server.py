@@ -110,8 +110,10 @@ class AttachServer:
 
     async def _serve(self) -> None:
         server = await asyncio.start_unix_server(self._client, sock=self._socket)
-        async with server:
+        try:
             await self._stopping.wait()
+        finally:
+            server.close()  # waiting for it would, since Python 3.12, be waiting for every client
         while self._clients:  # also those that never read what waits for them
             for writer in self._clients:
                 writer.transport.abort()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,16 @@ def run(loaded: LoadedConfig, socket: Path | None) -> int:
         try:
             server.run("stdio")
         except* BrokenPipeError:  # the other side has ended without closing its end first
+            sys.unraisablehook = _without_broken_pipes  # mcp's own stream has what could not be written
             return_code = ExitCode.BROKEN_PIPE
         else:
             return_code = ExitCode.OK
     return return_code
+
+
+def _without_broken_pipes(failure: sys.UnraisableHookArgs) -> None:
+    if not isinstance(failure.exc_value, BrokenPipeError):
+        sys.__unraisablehook__(failure)
 
 
 def _wrong_arguments(cause: BaseException | None) -> str:
