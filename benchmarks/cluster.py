@@ -51,7 +51,7 @@ from services import Kafka as Broker
 from services import Unavailable
 
 PARTITIONS = 32
-#: All feeders share the request limit of one address: EMAs of short periods need fewer bars to begin with.
+#: The workers share the request limit of one address: EMAs of short periods need fewer bars to begin with.
 SETTINGS = {"TECHNICAL_ANALYSIS__EMA_PERIODS": "5,9"}
 #: Seconds after a minute's messages at which a worker is disturbed: shortly before the next minute ends.
 BEFORE_THE_NEXT = 54.0
@@ -72,16 +72,22 @@ def invented(count: int) -> list[str]:
 def running(
     scratch: Path, symbols: Sequence[str], topics: Sequence[str] = TOPICS_OF_BOTH
 ) -> Iterator[ClusterRun]:
-    """A broker, an exchange at a market's speed at ten in the morning, and no feeder yet."""
+    """A broker, an exchange at a market's speed at ten in the morning, and one feeder by itself.
+
+    That one has an address of its own at an exchange of the same market: what it asks for is not of the
+    workers' limit.
+    """
     today = int(datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0).timestamp() * 1000)
     broker = Broker(scratch / "kafka")
     broker.start()
     try:
         with (
             launch_blocking(symbols=symbols, start_ms=today) as exchange,
+            launch_blocking(symbols=symbols, start_ms=exchange.clock_start, began=exchange.began) as apart,
             cluster_run(broker, exchange, scratch, symbols, PARTITIONS, topics) as run,
         ):
             run.settings = SETTINGS
+            run.start_undisturbed(apart)
             yield run
     finally:
         broker.kill()
@@ -124,7 +130,6 @@ def takeover(scratch: Path, given: argparse.Namespace) -> list[Figure]:
     names = [f"w{n}" for n in range(given.workers)]
     with running(scratch, invented(given.symbols)) as run:
         begun = time.monotonic()
-        run.start_undisturbed()
         run.have(*names)
         figures = [
             Figure(f"{given.workers} workers and {given.symbols} symbols live", time.monotonic() - begun, "s")
@@ -149,6 +154,7 @@ def takeover(scratch: Path, given: argparse.Namespace) -> list[Figure]:
             Figure("stopped cleanly, until it has ended", left, "s"),
             Figure("stopped cleanly, until all its symbols publish again", took, "s", at_most=6.0),
         ]
+        wait_for_the_end_of_a_minute(run)
         paused = run.workers[names[-1]]
         orphans = run.published_by(paused.name)
         paused.send(signal.SIGSTOP)
@@ -174,7 +180,6 @@ def kills(scratch: Path, given: argparse.Namespace) -> list[Figure]:
     names = [f"w{n}" for n in range(given.workers)]
     draw = random.Random(16)
     with running(scratch, invented(given.symbols)) as run:
-        run.start_undisturbed()
         run.have(*names)
         took = []
         for _ in range(given.kills):
@@ -193,7 +198,6 @@ def cost(scratch: Path, given: argparse.Namespace) -> list[Figure]:
     """Processor time of one feeder, and of clusters beside it."""
     topics = ["one_data", *(f"c{count}_data" for count in CLUSTERS)]
     with running(scratch, invented(given.symbols), topics) as run:
-        run.start_undisturbed()
         clusters: dict[int, list[Feeder]] = {}
         for count in CLUSTERS:
             for n in range(count):

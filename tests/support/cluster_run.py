@@ -214,15 +214,11 @@ class ClusterRun:
         return 60 / self.exchange.rate
 
     def _feeder(self, name: str, prefix: str, more: Mapping[str, str]) -> Feeder:
-        urls = self.exchange.urls
         environment = {
             "APPLICATION__SYMBOLS": ",".join(self.symbols),
             "APPLICATION__HEALTH_SERVER_PORT": "0",
             "TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2",
             "TECHNICAL_ANALYSIS__VOLUME_LOOKBACK_DAYS": "1",
-            "EXCHANGE__REST_URL": urls.rest_url,
-            "EXCHANGE__STREAM_URL": urls.stream_url,
-            "EXCHANGE__ARCHIVE_URL": urls.archive_url,
             "EXCHANGE__CLOCK_RATE": str(self.exchange.rate),
             "KAFKA__ENABLED": "true",
             "KAFKA__BOOTSTRAP_SERVERS": self.broker.servers,
@@ -230,7 +226,7 @@ class ClusterRun:
             "KAFKA__CANDLES_TOPIC": "true",
             "SERVICE__SOCKET": "off",
         }
-        environment |= dict(self.settings) | dict(more)
+        environment |= _addresses(self.exchange) | dict(self.settings) | dict(more)
         return Feeder(name, self.folder, {f"FEEDER_{key}": value for key, value in environment.items()})
 
     def worker(self, name: str, **more: str) -> Feeder:
@@ -241,9 +237,15 @@ class ClusterRun:
             self.workers[name] = self._feeder(name, "ta_", more)
         return self.workers[name]
 
-    def start_undisturbed(self) -> None:
-        """Start the feeder by itself that publishes to ``one_data`` and so on."""
-        self.undisturbed = self._feeder("undisturbed", "one_", {}).start()
+    def start_undisturbed(self, exchange: ChildExchange | None = None) -> None:
+        """Start the feeder by itself that publishes to ``one_data`` and so on.
+
+        Args:
+            exchange: where it gets its candles, the same market at the same time; None for that of the
+                workers, whose request limit it then shares.
+        """
+        more = {} if exchange is None else _addresses(exchange)
+        self.undisturbed = self._feeder("undisturbed", "one_", more).start()
 
     def have(self, *names: str) -> None:
         """See that these workers run, and no others, and that each publishes in all of its partitions."""
@@ -352,6 +354,15 @@ class ClusterRun:
 
 def _is_of(position: Record, worker: str) -> bool:
     return b" %s" % worker.encode() in position.payload  # "STORE WORKER" names the store
+
+
+def _addresses(exchange: ChildExchange) -> dict[str, str]:
+    urls = exchange.urls
+    return {
+        "EXCHANGE__REST_URL": urls.rest_url,
+        "EXCHANGE__STREAM_URL": urls.stream_url,
+        "EXCHANGE__ARCHIVE_URL": urls.archive_url,
+    }
 
 
 @contextlib.contextmanager
