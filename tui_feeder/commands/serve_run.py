@@ -72,13 +72,45 @@ def run(
         UsageError: options of a feeder to be started are given and one runs, or the one started for it has
             ended or takes too long.
     """
-    with _running_feeder(socket, [*(["--demo"] if demo else []), *own]) as path:
-        asyncio.run(Pages(path, host, port, allowed_hosts).run())
+    stop = _StopSignals()
+    with _running_feeder(socket, [*(["--demo"] if demo else []), *own], stop) as path:
+        asyncio.run(Pages(path, host, port, allowed_hosts).run(stop))
     return 0
 
 
+class _StopSignals:
+    """SIGINT, SIGTERM and SIGHUP once installed: noted, so that none ends this process at any moment.
+
+    It would leave the feeder behind that is started for it.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._wake: Callable[[], object] | None = None
+
+    def install(self) -> None:
+        """Note them from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def wake(self, call: Callable[[], object]) -> None:
+        """Have something called when one comes, or now if one has come.
+
+        Args:
+            call: what to call; in the main thread, between any two of its steps.
+        """
+        self._wake = call
+        if self.asked:
+            call()
+
+    def _note(self, *_: object) -> None:
+        self.asked = True
+        if self._wake is not None:
+            self._wake()
+
+
 @contextlib.contextmanager
-def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
+def _running_feeder(socket: Path | None, own: list[str], stop: _StopSignals) -> Iterator[Path]:
     """The feeder that runs, or one started without a screen for as long as this lasts."""
     if socket is not None or running_sockets():
         path = choose_socket(socket)
@@ -88,28 +120,29 @@ def _running_feeder(socket: Path | None, own: list[str]) -> Iterator[Path]:
                 f"{shlex.join(own)}: has no effect on the feeder that runs at {path}: leave it out, or stop "
                 "that feeder"
             )
+        stop.install()
         yield path
         return
-    # Until the pages handle the signal: it would end this process and leave the feeder behind.
-    signal.signal(signal.SIGTERM, _exit_cleanly)
+    stop.install()
+    # In a session of its own: ctrl+c would reach it too, and with the SIGTERM below it would be asked twice,
+    # which ends it at once.
     process = subprocess.Popen(
         [sys.executable, "-m", "tui_feeder", "--no-ui", *own],
         stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         path, deadline = default_socket_path(process.pid), time.monotonic() + _START_SECONDS
         while not (path.is_socket() and is_listening(path)):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise UsageError("the feeder did not start; its own message is above")
+            if stop.asked:
+                sys.exit(0)
             time.sleep(0.1)
         yield path
     finally:
         process.terminate()
         process.wait()
-
-
-def _exit_cleanly(*_: object) -> None:
-    sys.exit(0)
 
 
 class PageProcess(AppService):
@@ -171,8 +204,11 @@ class Pages(Server):
         self._is_own_host = host_matcher(host, allowed_hosts)
         self.public_url = ""  # links lead to the name the page was asked under
 
-    async def run(self) -> None:
-        """Serve until SIGINT or SIGTERM.
+    async def run(self, stop: _StopSignals) -> None:
+        """Serve until it is asked to stop.
+
+        Args:
+            stop: the signals that ask for it.
 
         Raises:
             ListenError: the address cannot be had.
@@ -183,11 +219,14 @@ class Pages(Server):
             option = "--host" if error.no_address else "--port"
             raise ListenError(f"{error}: choose another with {option}") from error
         over = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        loop = asyncio.get_running_loop()
+        stop.wake(lambda: loop.call_soon_threadsafe(over.set))
         where = f"the port {self.port} of the pages"
-        async with serving_http(await self._make_app(), made, where, most=most_connections(_CONNECTIONS)):
-            await over.wait()
+        try:
+            async with serving_http(await self._make_app(), made, where, most=most_connections(_CONNECTIONS)):
+                await over.wait()
+        finally:
+            stop.wake(lambda: None)  # the loop is about to close
 
     async def on_startup(self, app: web.Application) -> None:
         """Print the address of the pages."""

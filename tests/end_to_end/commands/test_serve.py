@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from browsers import chromium
+from places import ROOT
 from ports import free_port
 from preloaded import AsyncProcess, start_process
 
@@ -37,6 +38,7 @@ async def served(folder: Path, runtime: Path) -> AsyncIterator[tuple[str, AsyncP
     process = await start_process(
         sys.executable, "-m", "tui_feeder", "serve", "--demo", "--symbols", "BTCUSDT", "--port", str(port),
         stdin=subprocess.DEVNULL, stderr=(folder / "log").open("wb"), cwd=folder,
+        start_new_session=True,
         env={
             **kept, "XDG_RUNTIME_DIR": str(runtime), "XDG_STATE_HOME": str(folder),
             "FEEDER_TECHNICAL_ANALYSIS__MIN_HISTORY_DAYS": "2",
@@ -181,3 +183,45 @@ def test_options_of_a_feeder_that_is_started_are_refused_where_one_runs(
         feeder.listen()
         with pytest.raises(UsageError, match=f"^{named}: has no effect on the feeder that runs at"):
             serve_run.run(path, "127.0.0.1", 8000, (), own, demo=demo)
+
+
+#: The command, which gets a signal while its feeder is being started; the process id of that goes to a file.
+SIGNALLED = """
+import os, signal, subprocess, sys
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        if arguments[0][:3] == [sys.executable, "-m", "tui_feeder"]:
+            open("pid", "w").write(str(self.pid))
+            os.kill(os.getpid(), signal.Signals[os.environ["WITH"]])
+subprocess.Popen = Popen
+from tui_feeder.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_feeder_is_started_leaves_none_behind(
+    tmp_path: Path, short_path: Path, name: str
+) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FEEDER_")}
+    words = ("serve", "--demo", "--symbols", "BTCUSDT", "--port", str(free_port()))
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, *words],
+        env=kept | {"XDG_RUNTIME_DIR": str(short_path), "XDG_STATE_HOME": str(tmp_path), "WITH": name,
+                    "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path, timeout=60, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    feeder = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(feeder, 0)
+
+
+async def test_an_interrupt_of_the_whole_group_lets_the_feeder_end_cleanly(
+    tmp_path: Path, short_path: Path
+) -> None:
+    async with served(tmp_path, short_path) as (_, process):
+        os.killpg(process.pid, signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert (tmp_path / "log").read_text().count("shut down cleanly") == 1
