@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+import examples
 import pytest
-from examples import some_of
 from fake_monitor import clustered
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
@@ -20,6 +20,9 @@ from tui_feeder.widgets.tile_styles import contrast
 LEAST = 3.0
 THEMES = [name for name in theme_names() if name != "ansi-16"]  # whose colours are the terminal's own
 LETTERS = re.compile(r"[A-Za-z]{2}")
+#: Every screen in every theme; of a quick run each screen in one, and each theme on several screens.
+PAIRS = [(name, theme) for at, name in enumerate(dict.fromkeys((*SCREENS, "2-levels", "4-data")))
+         for theme in (THEMES if examples.thorough else [THEMES[at % len(THEMES)]])]  # fmt: skip
 
 
 def triplets(style: Style) -> tuple[ColorTriplet, ColorTriplet]:
@@ -29,8 +32,7 @@ def triplets(style: Style) -> tuple[ColorTriplet, ColorTriplet]:
     return pair[::-1] if style.reverse else pair
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("name", dict.fromkeys((*some_of(tuple(SCREENS), every=2), "2-levels", "4-data")))
+@pytest.mark.parametrize(("name", "theme"), PAIRS)
 async def test_letters_can_be_read(name: str, theme: str) -> None:
     monitor = monitor_of(20)
     app = app_of(clustered(monitor) if name == "7-cluster" else monitor, theme=theme, colors="truecolor")

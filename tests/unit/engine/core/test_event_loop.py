@@ -69,6 +69,7 @@ async def test_of_a_loop_that_was_blocked_for_a_day_a_thousand_ticks_count() -> 
     await asyncio.sleep(0.05)
     block(86_400.0)
     await asyncio.sleep(0.1)
-    assert ticking.later_than(5.0) == 750  # the ticks of the last 20 s that waited for more than 5 s
+    # The ticks of the last 20 s that waited for more than 5 s; one waited for just about 5 s.
+    assert ticking.later_than(5.0) in (750, 751)
     assert 1_000 <= ticking.observed <= 1_010
     await ticking.end()
