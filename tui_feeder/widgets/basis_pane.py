@@ -169,7 +169,7 @@ class BasisPane:
 
 
 def _bp_text(value: float) -> str:
-    return cells.UNKNOWN if math.isnan(value) else f"{value:+.1f}"
+    return cells.UNKNOWN if math.isnan(value) else f"{value:+z.1f}"
 
 
 def _named(name: str, text: str, width: int) -> str:

@@ -569,7 +569,7 @@ class Chart:
         compared += self.tools.groups(newest, view.price_decimals) if at is not None else []
         if self.basis.pair is not None:
             value = self.basis.now(snapshot) if at is None else float(self.basis.values[newest])
-            text = cells.UNKNOWN if math.isnan(value) else f"{value:+.1f} bp"
+            text = cells.UNKNOWN if math.isnan(value) else f"{value:+z.1f} bp"
             compared.append(labelled("basis", text, Role.ACCENT))
         return flowed([*main, *compared, *more, [(bar.state, Role.MUTED)]], width, rows, palette)
 

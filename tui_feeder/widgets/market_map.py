@@ -86,7 +86,7 @@ def tile_value(view: SymbolView, color_by: ColorBy, glyphs: Glyphs) -> TileValue
 def _change(change: float | None, glyphs: Glyphs) -> TileValue:
     if change is None:
         return TileValue(cells.UNKNOWN, "?", Tint(Direction.UNKNOWN))
-    text = f"{change:+.1f}" if abs(change) < 99.95 else f"{change:+.0f}"
+    text = f"{change:+z.1f}" if abs(change) < 99.95 else f"{change:+z.0f}"
     return TileValue(text, *_signed(change, sum(abs(change) >= least for least in CHANGES), glyphs))
 
 

@@ -123,7 +123,7 @@ def _percent(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:
 
 def _basis(subject: Subject, context: CellContext) -> tuple[str, Role]:
     value = subject.basis
-    return (cells.UNKNOWN, Role.MUTED) if value is None else (f"{value:+.1f}", _signed(value))
+    return (cells.UNKNOWN, Role.MUTED) if value is None else (f"{value:+z.1f}", _signed(value))
 
 
 def _plain_percent(width: int, of: Callable[[SymbolView], float | None]) -> CellOf:

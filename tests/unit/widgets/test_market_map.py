@@ -30,6 +30,7 @@ def view_of(name: str, **fields: object) -> SymbolView:
     ("change", "text", "sign", "tint"),
     [
         (None, "–", "?", Tint(Direction.UNKNOWN)), (0.1, "+0.1", "■", Tint(Direction.EVEN)),
+        (-0.03, "+0.0", "■", Tint(Direction.EVEN)),
         (-0.25, "-0.2", "▼", Tint(Direction.FALL, 1)), (2.0, "+2.0", "▲", Tint(Direction.RISE, 2)),
         (-7.5, "-7.5", "▼", Tint(Direction.FALL, 3)), (312.4, "+312", "▲", Tint(Direction.RISE, 3)),
     ],

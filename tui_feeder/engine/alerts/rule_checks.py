@@ -336,7 +336,8 @@ class AlertRules:
             return QUIET
         above = rule.kind == "delta_above"
         if held > threshold if above else held < threshold:
-            words = f"delta {timeframe_label(rule.timeframe)} {_number(held)}{unit}"
+            shown = _number(round(held, 2) if unit else held)
+            words = f"delta {timeframe_label(rule.timeframe)} {shown}{unit}"
             side = f"{'above' if above else 'below'} {_number(threshold)}{unit}"
             return Finding("high" if above else "low", f"{message.symbol}: {words}, {side}", held, threshold)
         return QUIET

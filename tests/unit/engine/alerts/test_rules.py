@@ -230,6 +230,7 @@ def test_a_delta_is_held_against_a_share_of_the_bars_volume_where_none_is_stated
     assert found_of(rule, of_delta(5.0, 10.0), of_delta(6.0, 10.0), of_delta(60.0, 1_000.0)) == [
         (1, "high", 60.0, "BTCUSDT: delta 1m 60 %, above 50 %")
     ]
+    assert found_of(rule, of_delta(2.0, 3.0))[0][3] == "BTCUSDT: delta 1m 66.67 %, above 50 %"
     assert found_of(rule, of_delta(0.0, 0.0), of_delta(6.0, 10.0)) != []  # nothing traded is nothing to tell
     below = Rule("d", "delta_below", timeframe=60, delta_percent=-50.0, cooldown_ms=0)
     assert [found[:3] for found in found_of(below, of_delta(5.0, 10.0), of_delta(-6.0, 10.0))] == [
