@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tui_feeder.commands.formatting import format_bytes, format_count, format_duration, plural
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import MINUTE_MS, GapView, Snapshot, StreamView, SymbolView, TradesView
 from tui_feeder.time_format import format_minute
 
@@ -72,9 +73,17 @@ def status_text(snapshot: Snapshot, head: str, everything: bool = False) -> str:
     good_sinks = [f"{name} {state}" for name, state in snapshot.sinks.items() if state in _WELL]
     if good_sinks:
         lines.append(_line("sinks", ", ".join(good_sinks)))
+    if snapshot.gateway is not None:
+        lines.append(_line("gateway", _gateway(snapshot.gateway)))
     stored = f"{plural(snapshot.store_candles, 'minute')}, {format_bytes(snapshot.store_bytes)}"
     lines.append(_line("store", f"{snapshot.store_path}: {stored}"))
     return "\n".join(lines)
+
+
+def _gateway(found: GatewayFigures) -> str:
+    refused = f", {format_count(found.refused)} refused" if found.refused else ""
+    clients = f"{plural(found.connections, 'client')}, {plural(found.streams, 'stream')}"
+    return f"http://{found.address}, {clients}, {found.requests_per_second:,.1f} requests/s{refused}"
 
 
 def _line(label: str, text: str) -> str:

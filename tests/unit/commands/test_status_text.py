@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+import msgspec
 import pytest
 from fake_monitor import FakeMonitor, with_trades
 
 from tui_feeder.commands.status_text import status_text
+from tui_feeder.live_access import GatewayFigures
 from tui_feeder.monitor import GapView, Snapshot, StreamView, SymbolState
 
 BAD = tuple(state for state in SymbolState if state is not SymbolState.LIVE)
@@ -45,6 +47,7 @@ def troubled(symbols: int) -> Snapshot:
         parts=parts,
         sinks=sinks,
         store_pausing="disk full",
+        gateway=GatewayFigures("127.0.0.1:8091", 1, 3, 500, 2.5, 1, 7, 14, 900, 0),
     )
 
 
@@ -104,3 +107,12 @@ def test_all_names_every_one() -> None:
         assert f"gap       {view.symbol} 1970-01-01T00:00Z .. " in shown
     assert shown.count("degraded") == 22
     assert "more (--all)" not in shown
+
+
+def test_a_gateway_has_a_line_with_its_address_and_clients() -> None:
+    figures = GatewayFigures("127.0.0.1:8091", 1, 3, 500, 2.5, 0, 7, 14, 900, 0)
+    shown = status_text(replace(healthy(3), gateway=figures), "head")
+    assert "\ngateway   http://127.0.0.1:8091, 1 client, 3 streams, 2.5 requests/s\n" in shown
+    refusing = replace(healthy(3), gateway=msgspec.structs.replace(figures, refused=1_200))
+    assert "2.5 requests/s, 1,200 refused\n" in status_text(refusing, "head")
+    assert "gateway" not in status_text(healthy(3), "head")
