@@ -377,7 +377,7 @@ def _sinks(snapshot: Snapshot, width: int, palette: Palette) -> list[list[Part]]
         role = Role.OK if state in _GOOD else Role.MUTED if state == "off" else Role.WARN
         lines.append([(cells.fit(f"  {name}", room), Role.TEXT), (state, role)])
     if not snapshot.sinks:
-        lines.append([("  none is configured: candles are stored, messages are not sent", Role.MUTED)])
+        lines.append([("  none in use: candles are stored, messages are not sent", Role.MUTED)])
     return [*lines, *receiver_lines(snapshot.receivers, room, palette)]
 
 
