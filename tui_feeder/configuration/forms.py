@@ -54,6 +54,18 @@ def _symbol_in_capitals(text: str) -> str | None:
     return f"a market is one of {', '.join(MARKETS)}" if mark else None
 
 
+def _is_pattern(text: str) -> bool:
+    return text.rpartition(":")[2].upper() == "ALL" or bool(set("*?[]!") & set(text))
+
+
+def _name_of_symbol(text: str) -> str | None:
+    return (
+        "write each symbol by its name: patterns and ALL have no meaning here"
+        if _is_pattern(text)
+        else (_symbol_in_capitals(text))
+    )
+
+
 def without_usual_market(text: str) -> str:
     """Gives a symbol in its one form: that of the usual market names none.
 
@@ -114,8 +126,8 @@ SymbolName: TypeAlias = Annotated[
     str,
     Rule(
         ' like "BTCUSDT" or "spot:BTCUSDT"',
-        lambda text: _is_symbol(text) and text.rpartition(":")[2] != "ALL" and not set("*?[]!") & set(text),
-        remedy=_symbol_in_capitals,
+        lambda text: _is_symbol(text) and not _is_pattern(text),
+        remedy=_name_of_symbol,
         tidy=without_usual_market,
         message="is not the name of a symbol",
     ),

@@ -85,6 +85,8 @@ def test_a_section_that_is_none_is_told_without_its_content(tmp_path: Path, text
 
 WRONG = [
     ("application", 'symbols = ["btcusdt"]', 'did you mean "BTCUSDT"?'),
+    ("trades", 'symbols = ["BTC*"]', "write each symbol by its name: patterns and ALL have no meaning here"),
+    ("trades", 'symbols = ["btcusdt"]', 'did you mean "BTCUSDT"?'),
     ("application", 'symbols = ["BTC USDT"]', None),
     ("application", 'symbols = ["BTCUSDT", "BTCUSDT"]', '"BTCUSDT" is there twice: take one out'),
     ("application", 'symbols = "BTCUSDT"', 'write it in brackets: ["BTCUSDT"]'),
