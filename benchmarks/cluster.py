@@ -165,6 +165,7 @@ def takeover(scratch: Path, given: argparse.Namespace) -> list[Figure]:
                 "paused until all its symbols publish again",
                 run.takeover_seconds(since, orphans, paused.name, 75),
                 "s",
+                at_most=15.0,
             )
         )
         time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - since)))
