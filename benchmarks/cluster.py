@@ -53,8 +53,8 @@ from services import Unavailable
 PARTITIONS = 32
 #: The workers share the request limit of one address: EMAs of short periods need fewer bars to begin with.
 SETTINGS = {"TECHNICAL_ANALYSIS__EMA_PERIODS": "5,9"}
-#: Seconds after a minute's messages at which a worker is disturbed: shortly before the next minute ends.
-BEFORE_THE_NEXT = 54.0
+#: Seconds before the end of a minute at which a worker is disturbed.
+BEFORE_THE_END = 3.0
 PAUSE_SECONDS = 40.0
 COST_SECONDS = 120.0
 #: Minutes of alerts that are compared.
@@ -94,14 +94,11 @@ def running(
 
 
 def wait_for_the_end_of_a_minute(run: ClusterRun) -> None:
-    """Wait until shortly before the exchange's next minute ends."""
-
-    def since_the_last() -> float:
-        return time.monotonic() - max(found[-1].arrived for found in run.reader.records("one_data").values())
-
-    if since_the_last() > BEFORE_THE_NEXT:
-        wait_until(lambda: since_the_last() < 1.0, 70)
-    time.sleep(max(0.0, BEFORE_THE_NEXT - since_the_last()))
+    """Wait until shortly before the exchange's next minute ends; where it is about to end, the one after."""
+    exchange = run.exchange
+    minutes = (exchange.clock_start / 1000 + (time.monotonic() - exchange.began) * exchange.rate) / 60
+    left = (1 - minutes % 1) * run.minute_seconds - BEFORE_THE_END
+    time.sleep(left if left > 0 else left + run.minute_seconds)
 
 
 def verify(run: ClusterRun) -> list[Figure]:
