@@ -5,16 +5,14 @@ Trusted are Python, ssh-keygen, SHA-256, the key given and the exchange's server
 2. No head is missing, changed or in another place: number, day, time, and the hash of the head before it.
 3. The leaves are those that the head signed, by its Merkle root (RFC 6962), and name those that they replace.
 4. The exchange's zip and CHECKSUM of a leaf's symbol and day have the SHA-256 that the leaf states.
-5. The zip's 1,440 minutes have the leaf's SHA-256, but for those that it states otherwise, which are counted.
-Of what enters none of these, such as when a file was read, `feeder-tui proof verify` checks the form.
-"""
-import argparse, collections, datetime, decimal, functools, io, itertools, json, math, re
-import shutil, signal, subprocess, sys, tempfile, zipfile
+5. The zip's 1,440 minutes have the leaf's SHA-256, but for those it states otherwise, which are counted."""
+import sys  # and then nothing from the folder of this file, which may be the one that is judged
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", sys.flags.isolated): del sys.path[0]
+import argparse, collections, datetime, decimal, functools, io, itertools, json, math, os, re
+import shutil, signal, subprocess, tempfile, typing, zipfile
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from urllib import parse, request
-
 MOST = 64 << 20  # bytes of a file, an answer or a zip's file: what has more is refused
 _FIELDS = "state open high low close volume quote_volume trades taker_buy_volume taker_buy_quote_volume"
 _FOLDERS = {"usdm": "futures/um", "coinm": "futures/cm", "spot": "spot"}
@@ -24,17 +22,19 @@ _Stay = type("_Stay", (request.HTTPRedirectHandler,), {"redirect_request": lambd
 
 @functools.lru_cache(4)
 def _read(url: str) -> bytes:
-    """Reads a regular file, or what a server has; ConnectionError where it does not give it."""
-    if url.startswith("file:") and not Path(request.url2pathname(url[5:])).is_file():
-        raise ValueError(f"there is no such regular file: {url}")
-    try: content: bytes = request.build_opener(_Stay).open(url, timeout=60).read(MOST + 1)
+    """Reads a regular file, or what a server has; ConnectionError where it is not to be had whole."""
+    try:
+        file = Path(request.url2pathname(url[5:])) if url.startswith("file:") else None
+        if file and (".." in file.parts or not file.is_file()): raise OSError("there is no such regular file")
+        content: bytes = (answer := request.build_opener(_Stay).open(url, timeout=60)).read(MOST + 1)
+        if len(content) <= MOST and getattr(answer, "length", None): raise OSError("the answer was cut off")
     except Exception as fault: raise ConnectionError(f"{fault!s:.300}: {url}") from fault
     if len(content) > MOST: raise ValueError(f"there are more than {MOST} bytes: {url}")
     return content
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _parse(raw: bytes) -> dict[str, typing.Any]:
     """Reads a head or leaf: there is one way to write it, so nobody can read something else in its bytes."""
-    found: dict[str, Any] = json.loads(raw)
+    found: dict[str, typing.Any] = json.loads(raw)
     written = json.dumps(found, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
     if written != raw or found["version"] != 1: raise ValueError("it is not of version 1, or in another form")
     return found
@@ -44,19 +44,19 @@ def _minute(*values: float) -> str:
     if not all(map(math.isfinite, values)) or values[6] % 1 or abs(values[6]) >= 1 << 53: return ""
     shortest = [f"{decimal.Decimal(repr(x + 0.0)).normalize():f}" for x in values]  # 0.0: there is no -0
     return ",".join(["p" if values[6] else "q", *shortest])
-
-def _read_row(row: bytes, leaf: dict[str, Any]) -> tuple[int, str]:
+def _read_row(row: bytes, leaf: dict[str, typing.Any]) -> tuple[int, str]:
     """The open time (ms) of a row of a zip, and its canonical text; no text where it is not a minute's."""
-    o, h, low, c, volume, end, quote, trades, taker, taker_quote, unused = map(float, row.split(b",")[1:])
+    o, h, l, c, volume, end, quote, trades, taker, taker_quote, unused = map(float, row.split(b",")[1:])
     if leaf["market"] == "coinm":  # contracts and base coins become base coins and quote asset
         size = float(leaf["contract_size"])
         volume, quote, taker, taker_quote = quote, volume * size, taker_quote, taker * size
-    start, text = int(row[:13]), _minute(o, h, low, c, volume, quote, trades, taker, taker_quote)
+        if not 0.99 * l * volume <= quote <= 1.01 * h * volume: raise ValueError("contract_size does not fit")
+    start, text = int(row[:13]), _minute(o, h, l, c, volume, quote, trades, taker, taker_quote)
     lasts = (end // 1000 if end >= 1e14 else end) - start  # from ms, or µs
     fits = (1 if leaf["market"] == "spot" else 59_999) <= lasts <= 59_999 and math.isfinite(unused)
     return start, text if fits and start % 60_000 == 0 else ""
 
-def _lines(zipped: bytes, leaf: dict[str, Any]) -> tuple[list[str], int]:
+def _lines(zipped: bytes, leaf: dict[str, typing.Any]) -> tuple[list[str], int]:
     """The canonical lines of a leaf's day, and how many of them the leaf has otherwise than the zip."""
     midnight = int(datetime.datetime.fromisoformat(leaf["day"] + "T00:00:00+00:00").timestamp()) * 1000
     first, after, texts = b"%013d" % midnight, b"%013d" % (midnight + 86_400_000), _NONE[:1] * 1440
@@ -72,18 +72,16 @@ def _lines(zipped: bytes, leaf: dict[str, Any]) -> tuple[list[str], int]:
         good = text in _NONE or (_OTHER.fullmatch(text) and text == _minute(*map(float, text[2:].split(","))))
         if not good or not before <= start < end <= 1440: raise ValueError(f"field other has {start}, {text}")
         texts[start:end], before = [text] * (end - start), end
-    lines = [f"{i // 60:02}{i % 60:02},{text}" for i, text in enumerate(texts)]
-    return lines, sum(map(str.__ne__, texts, in_zip))
+    return [f"{i // 60:02}{i % 60:02},{x}" for i, x in enumerate(texts)], sum(map(str.__ne__, texts, in_zip))
 
-def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], str]:
+def _leaf_faults(leaf: dict[str, typing.Any], base: str) -> tuple[list[str], str]:
     """What of a leaf does not agree with the zip and its CHECKSUM, and what does."""
     if (archive := leaf["sources"]["archive"]) is None: return [], "no file to compare"
     name, is_month = parse.quote(leaf["symbol"], safe=""), "/monthly/" in archive["path"]
     kind, day = ("monthly", leaf["day"][:7]) if is_month else ("daily", leaf["day"])
     path = f"/data/{_FOLDERS[leaf['market']]}/{kind}/klines/{name}/1m/{name}-1m-{day}.zip"
     zipped, checksum = _read(base + path), _read(f"{base}{path}.CHECKSUM").decode().lower()
-    digest = sha256(zipped).hexdigest()
-    lines, otherwise = _lines(zipped, leaf)
+    digest, (lines, otherwise) = sha256(zipped).hexdigest(), _lines(zipped, leaf)
     columns = list(zip(*(line.split(",") for line in lines), strict=True))[1:]
     parts = [*(lines[60 * h : 60 * h + 60] for h in range(24)), *(lines[m::60] for m in range(60)), *columns]
     *digests, canonical = (sha256("\n".join([*part, ""]).encode()).hexdigest() for part in [*parts, lines])
@@ -94,8 +92,9 @@ def _leaf_faults(leaf: dict[str, Any], base: str) -> tuple[list[str], str]:
         "field sources.archive.path is not that of this symbol and day": archive["path"] == path,
         f"field sources.archive.sha256 is not that of the zip, {digest}": archive["sha256"] == digest,
         "the zip's SHA-256 is not the one in the CHECKSUM beside it": checksum.split()[:1] == [digest],
-        f"leaf and zip differ: minute {', '.join(times[:8])}, field {', '.join(fields)}": not odd,
-        "field canonical is not the SHA-256 of its minutes": canonical == leaf["canonical"],
+        "field canonical is not the SHA-256 of its minutes": (same := canonical == leaf["canonical"]),
+        f"leaf and zip differ: minute {', '.join(times[:8])}, field {', '.join(fields)}": same or not odd,
+        "field locator is not that of its minutes": not (same and odd),
         "field counts is not that of its minutes": collections.Counter(columns[0]) == leaf["counts"],
     }
     but = f", but for {otherwise} that the leaf has otherwise" if otherwise else ""
@@ -108,9 +107,8 @@ def _signature_faults(head: bytes, signature: bytes, key: bytes) -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "signers").write_bytes(b"feeder-tui " * key.startswith(b"ssh-") + key)
         Path(scratch, "signature").write_bytes(signature)
-        done = subprocess.run([*command, "-f", "signers"], cwd=scratch, input=head, capture_output=True)
-    text = done.stderr.decode(errors="replace").strip()[:200] or "it is of another key"
-    return [f"signature: {text}"] if done.returncode else []
+        run = subprocess.run([*command, "-f", "signers"], cwd=scratch, input=head, capture_output=True)
+    return [f"signature: {str(run.stderr, 'l1').strip() or 'it is of another key'}"] * bool(run.returncode)
 
 def _root(level: list[str]) -> str:
     """The Merkle tree hash of RFC 6962, 2.1: nodes are hashed in pairs; a last one goes up."""
@@ -118,12 +116,12 @@ def _root(level: list[str]) -> str:
     above = [sha256(b"\1" + bytes.fromhex(a + b)).hexdigest() if b else a for a, b in pairs]
     return _root(above) if len(level) > 1 else "".join(level)
 
-def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, Any]]:
+def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, typing.Any]]:
     """Checks heads in order, up to one without form: faults, hashes, the last leaf of each symbol and day."""
-    wrong, hashes, number, was, last = list[str](), ["0" * 64], 0, "1970", dict[str, Any]()
+    wrong, hashes, number, was, last = list[str](), ["0" * 64], 0, "1970", dict[str, typing.Any]()
     homes = [x for x in folder.iterdir() if re.fullmatch(r"\d{6,}-\d{4}-\d\d-\d\d", x.name, re.ASCII)]
     for here, home in sorted((int(x.name[:-11]), x) for x in homes):
-        leaves, now, at, of = dict[str, Any](), list[str](), "head.json", f"head {home.name}:"
+        leaves, now, at, of = dict[str, typing.Any](), list[str](), "head.json", f"head {home.name}:"
         try:
             hashes.append(sha256(raw := _read(f"{home.as_uri()}/{at}")).hexdigest())
             head, at = _parse(raw), "head.json.sig"
@@ -140,10 +138,10 @@ def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, An
                 leaves[name] = leaf
             if here > number + 1: wrong.append(f"{of} heads {number + 1} to {here - 1} before it are missing")
             at, time = "head.json", max(head["time"], was, head["day"] + "T24")
-            fits = {"number": max(here, number + 1), "day": home.name[-10:], "time": time, "leaves": len(now)}
-            fits |= {"root": _root(now), "previous": hashes[-2]}
-            odd = [x for x in fits if head[x] != fits[x]]
-            wrong += [f"{of} field {x} does not fit: {head[x]}, not {fits[x]}" for x in odd]
+            fit = {"number": max(here, number + 1), "day": home.name[-10:], "time": time, "leaves": len(now)}
+            fit |= {"root": _root(now), "previous": hashes[-2]}
+            odd = [x for x in fit if head[x] != fit[x]]
+            wrong += [f"{of} field {x} does not fit: {head[x]}, not {fit[x]}" for x in odd]
             steps = {x["revision"] - last.get(of, {"revision": 0})["revision"] for of, x in leaves.items()}
             olds = sorted((item["leaf"], f"{item['name']} {head['day']}") for item in head["replaces"])
             if steps != {1} or olds != sorted((last[x]["hash"], x) for x in leaves if x in last):
@@ -152,7 +150,7 @@ def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, An
         except Exception as x: return [*wrong, f"{of} {at} cannot be used: {x!r:.400}"], hashes[1:], last
     return wrong, hashes[1:], last
 
-def _single(proof: dict[str, Any], key: bytes) -> tuple[list[str], list[str], dict[str, Any]]:
+def _single(proof: dict[str, typing.Any], key: bytes) -> tuple[list[str], list[str], dict[str, typing.Any]]:
     """Checks a leaf with its inclusion path and head; gives what :func:`_chain` gives."""
     raw, leaf, head = proof["head"].encode(), _parse(proof["leaf"].encode()), _parse(proof["head"].encode())
     node = sha256(b"\0" + proof["leaf"].encode()).hexdigest()
@@ -169,11 +167,11 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("proof", "--day", "--symbol", "--key", "--known", "--archive"):
         parser.add_argument(name, default="https://data.binance.vision" if name == "--archive" else None)
     given, texts, unknown = parser.parse_args(arguments), list[str](), 0
-    path = Path(given.proof).absolute()
-    base = given.archive if "://" in given.archive else Path(given.archive).absolute().as_uri()
+    path = Path(os.path.abspath(given.proof))
+    base = given.archive if "://" in given.archive else Path(os.path.abspath(given.archive)).as_uri()
     try:
         proof = json.loads(_read(path.as_uri())) if path.is_file() else {}
-        signers = path / "allowed_signers" if given.key is None else Path(given.key).absolute()
+        signers = path / "allowed_signers" if given.key is None else Path(os.path.abspath(given.key))
         key = proof["key"].encode() if proof and given.key is None else _read(signers.as_uri())
         if b"ssh-ed25519 " not in key: raise ValueError(f"no public key (as in a file .pub) is in {signers}")
         wrong, hashes, leaves = _single(proof, key) if proof else _chain(path, key)
@@ -187,12 +185,14 @@ def main(arguments: list[str] | None = None) -> int:
             except Exception as x: faults, text = [f"leaf, zip or CHECKSUM cannot be used: {x!r:.400}"], ""
             print(f"{name}: {'; '.join(faults) or text}"[:2000].encode("unicode_escape").decode(), flush=True)
             wrong, texts = wrong + faults, [*texts, text]
-    word = f"COULD NOT BE CHECKED, {unknown} leaves" if unknown else "holds" if texts else "no leaf"
-    word = f"DOES NOT HOLD, {len(wrong)} fault(s)" if wrong else word
     signed = "signatures" if shutil.which("ssh-keygen") else "(no ssh-keygen: no signatures)"
-    counts = f"{len(texts)} leaves, {texts.count('no file to compare')} without a file"
+    code = 1 if wrong or not texts else 3 if unknown or (given.key and signed[0] == "(") else 0
+    word = f"COULD NOT BE CHECKED, {unknown} leaves" if code == 3 else "holds" if texts else "no leaf"
+    word = f"DOES NOT HOLD, {len(wrong)} fault(s)" if wrong else word
+    other = sum(map(int, re.findall(r"but for (\d+)", " ".join(texts))))
+    counts = f"{len(texts)} leaves, {texts.count('no file to compare')} without a file, {other} otherwise"
     print(f"{word}: {signed}, {len(hashes)} heads, {counts}; last head", (hashes or ["none"])[-1], flush=True)
-    return 1 if wrong or not texts else 3 if unknown else 0
+    return code
 
 if __name__ == "__main__":
     for x in (signal.SIGINT, getattr(signal, "SIGPIPE", signal.SIGINT)): signal.signal(x, signal.SIG_DFL)

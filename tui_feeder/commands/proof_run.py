@@ -197,12 +197,15 @@ def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:
             for leaf in head.leaves()
             if chosen.symbol is None or leaf.name == leaf_name(chosen.symbol)
         }
-        equal = absent = different = 0
+        equal = absent = different = damaged = 0
         for (day, name), leaf in sorted(leaves.items()):
             market, _, bare = name.partition("/")
             symbol = bare if market == "usdm" else f"{market}:{bare}"
             found = evidence_of(store, None, symbol, parse_day(day))
-            if found.empty:
+            if found.damaged:
+                damaged += 1
+                typer.echo(printable(f"{name} {day}: the stored day is damaged: its checksum differs"))
+            elif found.empty:
                 absent += 1
             elif found.digest == leaf.fields["canonical"]:
                 equal += 1
@@ -217,5 +220,6 @@ def _against_store(config: Config, folder: ProofFolder, chosen: Chosen) -> bool:
         store.close()
     text = f"store: {plural(equal, 'symbol-day')} as signed"
     text += f", {plural(different, 'symbol-day')} not" if different else ""
+    text += f", {plural(damaged, 'symbol-day')} damaged" if damaged else ""
     typer.echo(text + (f", {plural(absent, 'symbol-day')} not stored" if absent else ""))
-    return different > 0
+    return different + damaged > 0

@@ -171,7 +171,7 @@ USELESS = "leaf, zip or CHECKSUM cannot be used: |not that of the zip|not the on
     [
         (endless, USELESS),
         (endless_chunks, USELESS),
-        (body(b"few", 1 << 40), USELESS),
+        (body(b"few", 1 << 40), "could not be checked: the answer was cut off"),
         (body(b""), USELESS),
         (status(404), "could not be checked: .*HTTP Error 404"),
         (status(500), "could not be checked: .*HTTP Error 500"),
@@ -410,3 +410,84 @@ def test_where_there_is_no_ssh_keygen_the_last_line_shows_it(
 def test_the_reference_has_the_same_heads(days: VectorFolder) -> None:
     assert document.check_chain(document.read_folder(days.proof), days.digest_of(2)) == []
     assert document.one_form(SECOND_HEAD.encode())["number"] == 2
+
+
+def test_nothing_is_imported_from_the_folder_that_is_judged(days: VectorFolder) -> None:
+    """Without -I Python looks for modules beside the script first, and whoever made the folder may do so."""
+    shutil.copy(verify_proof.__file__, days.proof)
+    source = (days.proof / "verify_proof.py").read_text()
+    names = {name for line in re.findall(r"^(?:import|from) ([\w, ]+?)(?: import.*)?$", source, re.MULTILINE)
+             for name in line.split(", ")}  # fmt: skip
+    assert {"zipfile", "json", "urllib"} <= names
+    for name in names - {"sys"}:
+        (days.proof / f"{name}.py").write_text("print('holds: a module of the folder'); raise SystemExit")
+    command = [sys.executable, "proof/verify_proof.py", "proof", "--archive", str(days.archive)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command, cwd=days.proof.parent, env=kept, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a module of the folder" not in done.stdout
+
+
+def test_a_file_that_a_directory_lacks_could_not_be_checked(days: VectorFolder) -> None:
+    days.zip.unlink()
+    code, text = verify(days, str(days.archive))
+    assert code == 3
+    assert re.search(f"^{PLACE}could not be checked: there is no such regular file", text, re.MULTILINE)
+
+
+def test_no_symbol_leads_out_of_the_directory(days: VectorFolder) -> None:
+    """A zip of the signer's own making, beside the proof."""
+    symbol = "../../../../../../a/b/c/d/e/AUSDT"
+    path = f"/data/futures/um/daily/klines/{symbol}/1m/{symbol}-1m-2026-02-01.zip".replace(symbol, "%s")
+    made = Path(os.path.normpath(f"{days.archive}{path % (symbol, symbol)}"))
+    assert made.is_relative_to(days.archive.parent)
+    assert not made.is_relative_to(days.archive)
+    made.parent.mkdir(parents=True)
+    made.write_bytes(ZIP)
+    made.with_name(f"{made.name}.CHECKSUM").write_bytes(days.checksum.read_bytes())
+    quoted = path % ((symbol.replace("/", "%2F"),) * 2)
+    leaf = json.loads(SECOND_LEAF)
+    leaf["symbol"], leaf["sources"]["archive"]["path"] = symbol, quoted
+    days.sign_leaf(document.canonical_json(leaf))
+    code, text = verify(days, str(days.archive))
+    assert code != 0
+    assert re.search(
+        r"^usdm/\.\./.*: could not be checked: there is no such regular file", text, re.MULTILINE
+    )
+
+
+def test_a_locator_that_is_not_of_the_minutes_is_named(days: VectorFolder) -> None:
+    leaf = json.loads(SECOND_LEAF)
+    leaf["locator"] = ("0" if leaf["locator"][0] != "0" else "1") + leaf["locator"][1:]
+    days.sign_leaf(document.canonical_json(leaf))
+    code, text = verify(days, str(days.archive))
+    assert code == 1
+    assert f"{PLACE}field locator is not that of its minutes\n" in text
+
+
+def test_a_key_that_nothing_can_check_is_no_proof(
+    days: VectorFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (file := tmp_path / "other.pub").write_text(make_key(tmp_path / "other").allowed_signer)
+    code, text = verify(days, str(days.archive), "--key", str(file))
+    assert code == 3
+    assert text.splitlines()[-1].startswith("COULD NOT BE CHECKED, 0 leaves: (no ssh-keygen: no signatures)")
+
+
+@pytest.mark.parametrize(
+    ("size", "taken"),
+    [("10", True), ("nan", False), ("1e308", False), ("100", False), ("9.8", False), ("-10", False),
+     ("\u0663", False), ("0", False), ("inf", False)],
+)  # fmt: skip
+def test_what_a_contract_is_worth_must_fit_prices_and_coins(size: str, taken: bool) -> None:
+    """A minute of 1,000 contracts of 10 USD and 100 coins, at prices of 99.5 to 100.5."""
+    row = b"1769904000000,100,100.5,99.5,100,1000,1769904059999,100,7,400,40,0"
+    leaf = {**json.loads(SECOND_LEAF), "market": "coinm", "contract_size": size, "other": []}
+    if taken:
+        assert verify_proof._read_row(row, leaf)[1] == "p,100,100.5,99.5,100,100,10000,7,40,4000"
+        return
+    with pytest.raises(ValueError, match="contract_size does not fit"):
+        verify_proof._read_row(row, leaf)

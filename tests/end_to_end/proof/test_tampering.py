@@ -18,6 +18,7 @@ from typing import Any
 
 import proof_from_document
 import pytest
+from damaging import damage_day
 from examples import some_of
 from signed_days import AVAX, FIL, SignedDays, correct_a_minute, sign_days
 
@@ -348,7 +349,6 @@ TAMPERINGS = {
     "the zip is cut short": Tampering(
         zip_file(lambda file: file.write_bytes(file.read_bytes()[:-100])), (f"{SYMBOL_DAY}.*cannot be used",)
     ),
-    "the zip is not there": Tampering(zip_file(Path.unlink), (f"{SYMBOL_DAY}.*cannot be used",)),
     "a digit of the CHECKSUM": Tampering(
         checksum_digit, (f"{SYMBOL_DAY}the zip's SHA-256 is not the one in the CHECKSUM beside it",)
     ),
@@ -356,7 +356,10 @@ TAMPERINGS = {
         leaf_text(r'"canonical":"\w*?\d'),
         (CHANGED_LEAF, SECOND + "field root does not fit"),
     ),
-    "locator of the leaf": Tampering(leaf_text(r'"locator":"\w*?\d'), (CHANGED_LEAF,)),
+    "locator of the leaf": Tampering(
+        leaf_text(r'"locator":"\w*?\d'),
+        (CHANGED_LEAF, f"{SYMBOL_DAY}field locator is not that of its minutes"),
+    ),
     "counts of the leaf": Tampering(leaf_text(r'"p":\d+'), (CHANGED_LEAF,)),
     "day of the leaf": Tampering(
         leaf_text(rf'"day":"{DAY}(?=")'), (CHANGED_LEAF, SECOND + "leaves.txt, line 1, .* or of another day")
@@ -535,7 +538,7 @@ def test_untouched_days_hold(untouched: SignedDays, capsys: pytest.CaptureFixtur
     assert code == 0, text
     *lines, last = text.splitlines()
     assert len(lines) == 8
-    assert last.startswith("holds: signatures, 5 heads, 8 leaves, 0 without a file; last head ")
+    assert last.startswith("holds: signatures, 5 heads, 8 leaves, 0 without a file, 1 otherwise; last head ")
     (corrected,) = [line for line in lines if "but for" in line]
     assert corrected.startswith(SYMBOL_DAY)
     assert corrected.endswith(", but for 1 that the leaf has otherwise")
@@ -600,7 +603,7 @@ def test_what_is_no_head_is_no_matter(days: SignedDays, capsys: pytest.CaptureFi
         shutil.copytree(days.head(1), days.proof / name)
     code, text = verify(days, capsys)
     assert code == 0, text
-    assert "5 heads, 8 leaves, 0 without a file; last head" in text
+    assert "5 heads, 8 leaves, 0 without a file, 1 otherwise; last head" in text
 
 
 def test_leaves_without_a_file_are_counted(days: SignedDays, capsys: pytest.CaptureFixture[str]) -> None:
@@ -611,7 +614,7 @@ def test_leaves_without_a_file_are_counted(days: SignedDays, capsys: pytest.Capt
     code, text = verify(days, capsys)
     assert code == 0, text
     assert f"usdm/{FIL} 2026-02-04: no file to compare\n" in text
-    assert "holds: signatures, 5 heads, 8 leaves, 1 without a file; last head" in text
+    assert "holds: signatures, 5 heads, 8 leaves, 1 without a file, 1 otherwise; last head" in text
 
 
 @pytest.mark.parametrize("options", [("--day", "2026-02-09"), ("--symbol", "X")])
@@ -620,7 +623,7 @@ def test_where_nothing_is_checked_nothing_holds(
 ) -> None:
     code, text = verify(days, capsys, *options)
     assert code == 1
-    assert text.startswith("no leaf: signatures, 5 heads, 0 leaves, 0 without a file; last head")
+    assert text.startswith("no leaf: signatures, 5 heads, 0 leaves, 0 without a file, 0 otherwise; last head")
 
 
 def test_what_is_no_folder_of_signed_days_is_told(
@@ -658,6 +661,20 @@ def test_the_files_key_is_one_that_ssh_keygen_reads(untouched: SignedDays) -> No
 
 
 # --- the store -----------------------------------------------------------------------------------
+
+
+def test_a_damaged_day_of_the_store_is_no_day_that_is_not_stored(
+    untouched: SignedDays, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(untouched.home, tmp_path / "copy")
+    days = SignedDays(tmp_path / "copy")
+    damage_day(days.store, AVAX, parse_time(DAY))
+    flags = {"application.storage_path": str(days.store), "proof.folder": str(days.proof)}
+    config = load(None, environ={}, flags=flags).config
+    assert proof_run.verify(config, proof_run.Chosen(DAY, AVAX, str(days.archive), None, None)) == 4
+    text = capsys.readouterr().out
+    assert f"usdm/{AVAX} {DAY}: the stored day is damaged: its checksum differs\n" in text
+    assert text.endswith("store: 0 symbol-days as signed, 1 symbol-day damaged\n")
 
 
 @pytest.mark.parametrize("field", FIELDS[1:])
