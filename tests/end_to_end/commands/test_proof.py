@@ -70,7 +70,7 @@ async def test_a_newcomers_way_from_the_documents(tmp_path: Path) -> None:
         alone = await verified_outside(elsewhere, exchange.archive_url)
         assert alone[0] == 0, alone
         assert re.fullmatch(
-            r"holds: signatures, 2 heads, 2 leaves, 0 without a file; last head \w{64}",
+            r"holds: signatures, 2 heads, 2 leaves, 0 without a file, 0 otherwise; last head \w{64}",
             alone[1].splitlines()[-1],
         )
 
