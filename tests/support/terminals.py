@@ -50,8 +50,11 @@ class Picture:
             elif character == "\r":
                 column = 0
             else:
+                width = cell_len(character)
                 self.cells[row, column] = (character, self._seen(character))
-                column += cell_len(character)
+                if width == 2:  # what was in its second cell is gone
+                    self.cells.pop((row, column + 1), None)
+                column += width
         self.at = (row, column)
 
     def _seen(self, character: str) -> tuple[str, ...]:
