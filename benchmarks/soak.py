@@ -137,7 +137,7 @@ class _Run:
     def _open(self, dialect: Dialect, coins: list[str], given: argparse.Namespace, seed: int) -> None:
         """A market, with faults of its own."""
         market: Market = synthetic_market(coins, as_of_ms=_START)
-        if dialect is not USDM:
+        if dialect != USDM:
             market = ListedElsewhere(market, dialect)
         faults = RandomFaults(
             seed + 1_000 * len(self.exchanges), given.fault_every, _FAULT_LONGEST, given.clock_steps
@@ -150,10 +150,10 @@ class _Run:
             random_faults=faults,
             cadence=int(given.cadence * 1000),
             dialect=dialect,
-            ledger=usdm.rest.ledger if usdm is not None and dialect is COINM else None,
+            ledger=usdm.rest.ledger if usdm is not None and dialect == COINM else None,
             clock_faults=None if leader is None else leader.faults,
         )
-        prefix = "" if dialect is USDM else f"{dialect.name}:"
+        prefix = "" if dialect == USDM else f"{dialect.name}:"
         self._names += [prefix + name for name in market.symbols]
 
     def _trade_faults_stand(self) -> None:

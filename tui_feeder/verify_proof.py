@@ -138,10 +138,10 @@ def _chain(folder: Path, key: bytes) -> tuple[list[str], list[str], dict[str, ty
                 leaves[name] = leaf
             if here > number + 1: wrong.append(f"{of} heads {number + 1} to {here - 1} before it are missing")
             at, time = "head.json", max(head["time"], was, head["day"] + "T24")
-            fit = {"number": max(here, number + 1), "day": home.name[-10:], "time": time, "leaves": len(now)}
-            fit |= {"root": _root(now), "previous": hashes[-2]}
-            odd = [x for x in fit if head[x] != fit[x]]
-            wrong += [f"{of} field {x} does not fit: {head[x]}, not {fit[x]}" for x in odd]
+            fits = {"number": max(here, number + 1), "day": home.name[-10:], "time": time, "leaves": len(now)}
+            fits |= {"root": _root(now), "previous": hashes[-2]}
+            odd = [x for x in fits if head[x] != fits[x]]
+            wrong += [f"{of} field {x} does not fit: {head[x]}, not {fits[x]}" for x in odd]
             steps = {x["revision"] - last.get(of, {"revision": 0})["revision"] for of, x in leaves.items()}
             olds = sorted((item["leaf"], f"{item['name']} {head['day']}") for item in head["replaces"])
             if steps != {1} or olds != sorted((last[x]["hash"], x) for x in leaves if x in last):
@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}: {'; '.join(faults) or text}"[:2000].encode("unicode_escape").decode(), flush=True)
             wrong, texts = wrong + faults, [*texts, text]
     signed = "signatures" if shutil.which("ssh-keygen") else "(no ssh-keygen: no signatures)"
-    code = 1 if wrong or not texts else 3 if unknown or (given.key and signed[0] == "(") else 0
+    code = 1 if wrong or not texts else 3 if unknown or (given.key and not shutil.which("ssh-keygen")) else 0
     word = f"COULD NOT BE CHECKED, {unknown} leaves" if code == 3 else "holds" if texts else "no leaf"
     word = f"DOES NOT HOLD, {len(wrong)} fault(s)" if wrong else word
     other = sum(map(int, re.findall(r"but for (\d+)", " ".join(texts))))

@@ -77,7 +77,7 @@ def percent_text(value: float | None, width: int = 6) -> str:
     if abs(value) < 0.005:
         return "0.00"
     for digits in (2, 1, 0):
-        text = f"{value:+.{digits}f}"
+        text = f"{value:+z.{digits}f}"
         if len(text) <= width:
             return text
     return (">" if value > 0 else "<") + f"{9 * 10 ** (width - 3):+.0f}"[: width - 1]

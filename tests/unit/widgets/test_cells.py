@@ -54,6 +54,7 @@ def test_price_never_exceeds_its_cells_from_the_smallest_to_the_hugest() -> None
 )
 def test_percent_shows_its_sign_and_none_for_nothing(value: float | None, text: str) -> None:
     assert percent_text(value, 5) == text
+    assert percent_text(-0.04, 4) == "+0.0"
 
 
 @pytest.mark.parametrize("value", [0.1, -9.999, 99.999, -1_234.5, 99_999.0, 1e9, -1e9])
