@@ -19,6 +19,8 @@ from tui_feeder.engine.core.decimals import Floats
 
 #: Of the rows, what is averaged over at either side; and how far a node stands out, of the highest.
 REACH, SHARE = 0.02, 0.1
+#: Digits to which averages are rounded, of the highest one; and how sure the difference of two of them is.
+_DIGITS, _UNSURE = 12, 1e-11
 
 
 class Nodes(NamedTuple):
@@ -48,7 +50,7 @@ def nodes(weights: Floats, reach: int | None = None, share: float = SHARE) -> No
     starts = np.flatnonzero(np.r_[True, smooth[1:] != smooth[:-1]])
     ends = np.r_[starts[1:], size] - 1
     level = smooth[starts]
-    least = share * float(level.max())
+    least = share * float(level.max()) - _UNSURE
     heights = level.tolist()
     falls = [min(pair) for pair in zip(_falls(heights), _falls(heights[::-1])[::-1], strict=True)]
     peaks = [k for k, fall in enumerate(falls) if fall >= least and _is_peak(level, k)]
@@ -69,7 +71,7 @@ def _averages(weights: Floats, reach: int) -> Floats:
     right = np.minimum(np.arange(size) + reach + 1, size)
     means = (running[right] - running[left]) / (right - left)
     # What is left of rounding must not make peaks of rows that weigh the same.
-    rounded: Floats = np.round(means / means.max(), 12)
+    rounded: Floats = np.round(means / means.max(), _DIGITS)
     return rounded
 
 
